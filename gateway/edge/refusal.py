@@ -1,0 +1,99 @@
+"""A request that the edge answers by itself: the condition, its problem body (RFC 9457) and the record of it.
+
+Nothing of what the client sent is repeated in an answer except its request id and the path, both checked first.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from collections import Counter
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Final, NamedTuple
+
+
+class Refused(Exception):
+    """The message breaks a rule of HTTP or a limit of ours; `reason` is a constant word fit for a metric's label."""
+
+    def __init__(self, status: int, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.reason = reason
+        self.detail = detail
+
+
+class Refusal(NamedTuple):
+    """What is known of a request that the edge answered itself; `method` and `path` are empty when unreadable."""
+
+    client: str
+    status: int
+    reason: str
+    method: str
+    path: str
+    request_id: str
+
+
+refusals: Final[Counter[tuple[int, str]]] = Counter()
+"""How often each (status, reason) was answered in this process since it started."""
+
+# A head that was refused may still name its sender's request id and path: good enough to find it in a log.
+_REQUEST_ID = re.compile(rb"\r\nx-request-id:[ \t]*([A-Za-z0-9._-]{1,64})[ \t]*\r\n", re.IGNORECASE)
+_METHOD_AND_PATH = re.compile(rb"\A(?:\r\n)?([A-Z]{1,20}) (/[A-Za-z0-9._~!$&'()*+,;=:@%/-]{0,512})(?=[ ?])")
+_HEAD = re.compile(rb"\A(?:\r\n)?HEAD ")
+
+
+def describe(refused: Refused, head: bytes, client: str) -> Refusal:
+    """Read what can be trusted in a refused `head` (the bytes so far)."""
+    named = _REQUEST_ID.search(head)
+    line = _METHOD_AND_PATH.match(head)
+    return Refusal(
+        client=client,
+        status=refused.status,
+        reason=refused.reason,
+        method=line[1].decode("ascii") if line else "",
+        path=line[2].decode("ascii") if line else "",
+        request_id=named[1].decode("ascii") if named else uuid.uuid4().hex,
+    )
+
+
+def wants_no_body(head: bytes) -> bool:
+    """Tell whether the refused `head` is a HEAD request, whose answer has no body (RFC 9110 §9.3.2)."""
+    return _HEAD.match(head) is not None
+
+
+def problem_body(status: int, detail: str, instance: str, request_id: str) -> bytes:
+    """Render the contract's problem+json body."""
+    title = HTTPStatus(status).phrase
+    return json.dumps(
+        {
+            "type": "about:blank",
+            "title": title,
+            "status": status,
+            "detail": detail,
+            "instance": instance or "/",
+            "request_id": request_id,
+        },
+        separators=(",", ":"),
+    ).encode()
+
+
+def render(
+    refusal: Refusal, detail: str, *, body: bool = True, default_headers: Iterable[tuple[bytes, bytes]] = ()
+) -> bytes:
+    """Render a whole answer that also ends the connection."""
+    content = problem_body(refusal.status, detail, refusal.path, refusal.request_id)
+    lines = [
+        b"HTTP/1.1 %d %s" % (refusal.status, HTTPStatus(refusal.status).phrase.encode("ascii")),
+        *(b"%b: %b" % header for header in default_headers),
+        b"content-type: application/problem+json",
+        b"content-length: %d" % len(content),
+        b"cache-control: no-store",
+        b"x-request-id: " + refusal.request_id.encode("ascii"),
+        *([b"retry-after: 1"] if refusal.status == 503 else []),
+        b"connection: close",
+        b"",
+        content if body else b"",
+    ]
+    return b"\r\n".join(lines)
