@@ -18,8 +18,8 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: run
-run: $(VENV)/installed-run ## start the whole system on this machine; Ctrl-C stops it
-	@exec $(PYTHON_IN_VENV) -m stack
+run: $(VENV)/installed-run ## start the whole system on this machine; Ctrl-C stops it; ARGS="--help" for more
+	@exec $(PYTHON_IN_VENV) -m stack $(ARGS)
 
 .PHONY: test
 test: $(VENV)/installed-dev ## the whole test suite; ARGS="-k login" narrows it
