@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 # sun_path holds 104 bytes on macOS and 108 on Linux, with the closing NUL; Valkey itself adds nothing.
 MAX_SOCKET_PATH_BYTES = 100
@@ -118,8 +119,8 @@ def shut_down_stray(socket_path: Path) -> None:
 
 
 def socket_url(socket_path: Path) -> str:
-    """The redis URL of a socket, as redis-py reads it."""
-    return f"unix://{socket_path}?db=0"
+    """The redis URL of a socket, as redis-py reads it: a path with a space or other mark is percent-encoded."""
+    return f"unix://{quote(str(socket_path))}?db=0"
 
 
 def socket_path_for(directory: Path) -> Path:

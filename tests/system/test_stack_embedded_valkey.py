@@ -126,6 +126,13 @@ def test_only_this_user_reaches_the_server(tmp_path: Path) -> None:
     valkey.stop()
 
 
+def test_a_path_with_unusual_characters_still_makes_a_url(tmp_path: Path) -> None:
+    valkey = start_valkey(tmp_path / "a b?c%20")
+    with client(valkey.url) as connection:
+        assert connection.ping()
+    valkey.stop()
+
+
 def test_a_paused_server_hangs_and_a_stopped_one_is_gone(tmp_path: Path) -> None:
     valkey = start_valkey(tmp_path)
     valkey.pause()
