@@ -26,8 +26,14 @@ if TYPE_CHECKING:
 EXTENSION = "matricula.edge"
 """Key in `scope["extensions"]` under which the application finds its Exchange."""
 
-# A block of response fields as they go on the wire: what doesn't match can split the response in two.
-_FIELDS = re.compile(rb"(?:[!#$%&'*+\-.^_`|~0-9a-z]++:[\t\x20-\x7e\x80-\xff]*+(?:\r\n|\Z))*+")
+# Deleting these leaves a right block of fields nothing but its line ends (RFC 9110 §5.5). One `translate` and one
+# `count` for the whole response replace uvicorn's two searches for each field.
+_ORDINARY_OCTETS = bytes(octet for octet in range(256) if octet == 0x09 or (octet >= 0x20 and octet != 0x7F))
+
+# Names of response fields that were found to be lower-case tokens; bounded, though only the application adds to it.
+_names: set[bytes] = set()
+_MAX_NAMES = 1024
+_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
 _WITHOUT_BODY = frozenset((204, 304))
 
 _logger = logging.getLogger("uvicorn.error")
@@ -203,14 +209,18 @@ class Exchange:
         else:
             self._length_left = None
             self.keep_alive = False
-        block = b"\r\n".join([b"%b: %b" % (name, value) for name, value in headers])
-        # As many line ends as headers, each line a field: no name or value can have smuggled in another line.
-        if _FIELDS.fullmatch(block) is None or block.count(b"\r\n") != len(headers) - 1:
+        block = b"\r\n".join([b": ".join(header) for header in headers])
+        # No control character but the line ends put here: no name or value can have smuggled in another line.
+        if (
+            block.translate(None, _ORDINARY_OCTETS) != b"\r\n" * (len(headers) - 1)
+            or block.count(b"\r\n") != len(headers) - 1
+            or (not _names.issuperset(fields) and not all(map(_learn_name, fields)))
+        ):
             raise RuntimeError("Invalid HTTP header in the response.")
         if length is not None and len(fields) != len(headers) and _repeats(headers, b"content-length"):
             raise RuntimeError("Content-Length is repeated in the response.")
         self.response_started = True
-        self._transport.write(b"%b%b\r\n\r\n" % (STATUS_LINE[status], block))
+        self._transport.write(b"".join((STATUS_LINE[status], block, b"\r\n\r\n")))
 
     def _send_body(self, body: bytes, *, more: bool) -> None:
         if self._bodiless:
@@ -235,6 +245,14 @@ class Exchange:
             self.response_complete = True
             self._wake()
             self._connection.response_done(self)
+
+
+def _learn_name(name: bytes) -> bool:
+    if _NAME.fullmatch(name) is None:
+        return False
+    if len(_names) < _MAX_NAMES:
+        _names.add(name)
+    return True
 
 
 def _repeats(headers: list[tuple[bytes, bytes]], wanted: bytes) -> bool:

@@ -1,13 +1,14 @@
 """The head of a request: one strict grammar, read at once (RFC 9110, RFC 9112).
 
 llhttp, below uvicorn, repairs what it can and hands over the rest; at an edge each repair is a chance that the next
-server reads the message otherwise. So the edge reads heads itself: what the grammar below doesn't match is refused,
-and only then does `explain` look for the reason. Pure: bytes in, values or `Refused` out.
+server reads the message otherwise. So the edge reads heads itself: what the grammar below doesn't match is refused.
+Pure: bytes in, values or `Refused` out.
 """
 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from ipaddress import IPv6Address
 from typing import Final, NamedTuple
 
@@ -24,19 +25,12 @@ METHODS: Final = {name.encode("ascii"): name for name in ("GET", "HEAD", "POST",
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 _VALUE = rb"[\t\x20-\x7e\x80-\xff]"
 _TARGET = rb"[\x21\x22\x24-\x7e]"  # visible ASCII without "#"; gateway.paths judges the path's own rules
-
-# Possessive quantifiers (`++`): each run has one reading, so a mismatch fails at once instead of trying others.
-# One empty line before the request line is allowed (RFC 9112 §2.2); bytes and CRLF only, no folding, no bare LF or CR.
-_HEAD = re.compile(
-    rb"(?:\r\n)?(%b{1,20}+) (%b++) HTTP/1\.([01])\r\n((?:%b++:%b*+\r\n)*+)" % (_TOKEN, _TARGET, _TOKEN, _VALUE)
-)
-_FIELDS = re.compile(rb"([^:\r]++):[ \t]*+([^\r]*+)\r\n")
+_TARGET_OCTETS = bytes((0x21, 0x22, *range(0x24, 0x7F)))
 
 _REQUEST_LINE = re.compile(rb"%b{1,20} %b+ HTTP/1\.[01]" % (_TOKEN, _TARGET))
 _METHOD = re.compile(rb"%b{1,20}" % _TOKEN)
 _VERSION = re.compile(rb"HTTP/[0-9]\.[0-9]")
-_VISIBLE_TARGET = re.compile(rb"%b+" % _TARGET)
-_FIELD = re.compile(rb"(%b+):%b*" % (_TOKEN, _VALUE))
+_FIELD = re.compile(rb"(%b+):(%b*)" % (_TOKEN, _VALUE))
 # Control characters, a line feed without its carriage return, the reverse (unless it is the last byte so far), folding.
 _NEVER_IN_A_HEAD = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|(?<!\r)\n|\r(?!\n|\Z)|\r\n[ \t]")
 
@@ -44,6 +38,15 @@ _PORT = rb"(?::(?:6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0
 _AUTHORITY = re.compile(rb"(?:[A-Za-z0-9_][A-Za-z0-9._-]{0,254}|\[([0-9A-Fa-f:.]{2,45})\])" + _PORT)
 _ABSOLUTE = re.compile(rb"https?://([^/?]*)([^?]*)(\?.*)?", re.IGNORECASE)
 _LENGTH = re.compile(rb"0|[1-9][0-9]{0,17}")  # RFC 9110 §8.6; 18 digits stay inside every server's 64-bit integer
+
+_KEEP_ALIVE = frozenset((b"keep-alive", b"Keep-Alive"))
+_VERSIONS = {b"HTTP/1.1": "1.1", b"HTTP/1.0": "1.0"}
+
+# Header lines that were read before, as (name, value): clients repeat most of theirs with every request, and a
+# look-up (0.06 µs) replaces reading one (1 µs). Bounded: a full cache is emptied, which costs only those readings.
+_MAX_KNOWN_LINES = 4096
+_MAX_KNOWN_LINE_BYTES = 1024
+_known_lines: dict[bytes, tuple[bytes, bytes]] = {}
 
 # A field named here sends the request past the short way in `parse_head`. The names with "_" are another spelling of
 # framing fields for servers that fold names into CGI variables.
@@ -71,22 +74,23 @@ def parse_head(head: bytes, max_headers: int = 100, max_target: int = 8192) -> R
 
     Raises Refused: 400, 414, 417, 431, 501 or 505.
     """
-    match = _HEAD.fullmatch(head)
-    if match is None:
-        raise explain(head)
-    method_bytes, target, minor, block = match.groups()
-    if len(target) > max_target:
-        raise _target_too_long()
-    headers = _read_fields(block, max_headers)
+    lines = head.split(b"\r\n")
+    if not lines[0]:  # one empty line before a request is ignored (RFC 9112 §2.2)
+        del lines[0]
+    method, target, http_version = _read_request_line(lines[0] if lines else b"", max_target)
+    field_lines = lines[1:-1]
+    if len(field_lines) > max_headers:
+        raise Refused(431, "too_many_headers", f"A request may have at most {max_headers} header fields.")
+    try:
+        headers = [_known_lines[line] for line in field_lines]
+    except KeyError:
+        headers = [_known_lines.get(line) or _read_field(line) for line in field_lines]
     # Duplicates collapse in the dict (in C): equal sizes prove that no field is repeated, for less than a loop costs.
     fields = dict(headers)
-    if len(fields) != len(headers):
+    has_repeated = len(fields) != len(headers)
+    if has_repeated:
         _refuse_repeated(headers)
-    method = METHODS.get(method_bytes)
-    if method is None:
-        raise Refused(501, "method_unknown", "This method isn't offered here.")
-    is_http_11 = minor == b"1"
-
+    is_http_11 = http_version == "1.1"
     _check_host(fields.get(b"host"), required=is_http_11)
     if target[0] != 0x2F:
         target, authority = _other_target_form(target, method)
@@ -100,21 +104,42 @@ def parse_head(head: bytes, max_headers: int = 100, max_target: int = 8192) -> R
         expects_continue = _expects_continue(headers) and is_http_11 and body_length != 0
         _refuse_websocket(headers)
     keep_alive = is_http_11
-    if is_http_11 and b"connection" in fields:
+    if is_http_11 and (has_repeated or fields.get(b"connection", b"keep-alive") not in _KEEP_ALIVE):
         keep_alive = b"close" not in _tokens(headers, b"connection")
     raw_path, _, query = target.partition(b"?")
-    return RequestHead(
-        method, raw_path, query, "1.1" if is_http_11 else "1.0", headers, body_length, expects_continue, keep_alive
-    )
+    return RequestHead(method, raw_path, query, http_version, headers, body_length, expects_continue, keep_alive)
 
 
-def _read_fields(block: bytes, max_headers: int) -> list[tuple[bytes, bytes]]:
-    headers = [(name.lower(), value) for name, value in _FIELDS.findall(block)]
-    if len(headers) > max_headers:
-        raise Refused(431, "too_many_headers", f"A request may have at most {max_headers} header fields.")
-    if b" \r\n" in block or b"\t\r\n" in block:
-        headers = [(name, value.rstrip(b" \t")) for name, value in headers]
-    return headers
+def _read_request_line(line: bytes, max_target: int) -> tuple[str, bytes, str]:
+    try:
+        method_name, target, version = line.split(b" ")
+        http_version = _VERSIONS[version]
+    except (ValueError, KeyError):
+        raise explain_request_line(line) from None
+    if not target or target.translate(None, _TARGET_OCTETS):
+        raise explain_request_line(line)
+    if len(target) > max_target:
+        raise _target_too_long()
+    method = METHODS.get(method_name)
+    if method is None:
+        raise _unknown_method(method_name)
+    return method, target, http_version
+
+
+def _read_field(line: bytes) -> tuple[bytes, bytes]:
+    match = _FIELD.fullmatch(line)
+    if match is None:
+        if line[:1] in (b" ", b"\t"):
+            raise Refused(400, "folded_header", "Header lines may not be folded.")
+        if _NEVER_IN_A_HEAD.search(line + b"\r\n"):
+            raise _bad_character()
+        raise Refused(400, "header_malformed", "A header line isn't a name, a colon and a value.")
+    field = (match[1].lower(), match[2].strip(b" \t"))
+    if len(line) <= _MAX_KNOWN_LINE_BYTES:
+        if len(_known_lines) >= _MAX_KNOWN_LINES:
+            _known_lines.clear()
+        _known_lines[line] = field
+    return field
 
 
 def _check_host(host: bytes | None, *, required: bool) -> None:
@@ -125,6 +150,7 @@ def _check_host(host: bytes | None, *, required: bool) -> None:
         raise Refused(400, "host_invalid", "The Host header isn't a host with an optional port.")
 
 
+@lru_cache(maxsize=256)
 def is_authority(value: bytes) -> bool:
     """Tell whether `value` is a host (name, IPv4 or bracketed IPv6) with an optional port, without user information."""
     match = _AUTHORITY.fullmatch(value)
@@ -154,29 +180,15 @@ def check_partial(received: bytes | bytearray, seen: int, max_head: int, max_tar
         if len(line) > MAX_METHOD_BYTES + max_target + len(b"  HTTP/1.1"):
             raise _target_too_long()
         if line_end >= 0 and _REQUEST_LINE.fullmatch(line) is None:
-            raise _explain_request_line(line)
+            raise explain_request_line(line)
     if _NEVER_IN_A_HEAD.search(received, max(0, seen - 2)):
         raise _bad_character()
     if len(received) > max_head:
         raise Refused(431, "head_too_large", f"A request's head may have at most {max_head} bytes.")
 
 
-def explain(head: bytes) -> Refused:
-    """Find the first reason why `head` doesn't match the grammar."""
-    line, _, rest = head.removeprefix(b"\r\n").partition(b"\r\n")
-    if _REQUEST_LINE.fullmatch(line) is None:
-        return _explain_request_line(line)
-    for field in rest.split(b"\r\n"):
-        if _FIELD.fullmatch(field) is None:
-            if field[:1] in (b" ", b"\t"):
-                return Refused(400, "folded_header", "Header lines may not be folded.")
-            if _NEVER_IN_A_HEAD.search(field + b"\r\n"):
-                return _bad_character()
-            return Refused(400, "header_malformed", "A header line isn't a name, a colon and a value.")
-    return Refused(400, "head_malformed", "The request's head is malformed.")
-
-
-def _explain_request_line(line: bytes) -> Refused:
+def explain_request_line(line: bytes) -> Refused:
+    """Find the reason why `line` isn't a request line."""
     if _NEVER_IN_A_HEAD.search(line + b"\r\n"):
         return _bad_character()
     parts = line.split(b" ")
@@ -184,9 +196,13 @@ def _explain_request_line(line: bytes) -> Refused:
         return Refused(400, "request_line_malformed", "The request line isn't a method, a target and a version.")
     if parts[2] not in (b"HTTP/1.0", b"HTTP/1.1"):
         return Refused(505, "version_unsupported", "This server speaks HTTP/1.1 and HTTP/1.0.")
-    if not _VISIBLE_TARGET.fullmatch(parts[1]):
-        return Refused(400, "target_malformed", "The request target has a character that must be percent-encoded.")
-    return Refused(400, "request_line_malformed", "The request line is malformed.")
+    return Refused(400, "target_malformed", "The request target has a character that must be percent-encoded.")
+
+
+def _unknown_method(name: bytes) -> Refused:
+    if _METHOD.fullmatch(name) is None:
+        return Refused(400, "method_malformed", "The request line doesn't begin with a method.")
+    return Refused(501, "method_unknown", "This method isn't offered here.")
 
 
 def _bad_character() -> Refused:

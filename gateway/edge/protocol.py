@@ -270,6 +270,7 @@ class EdgeProtocol(HttpToolsProtocol):
         """Answer in the application's place and end the connection; break it off if the application has begun."""
         refusal = describe(refused, head, self.client[0] if self.client else "")
         refusals[refused.status, refused.reason] += 1
+        type(self).on_refused(refusal)
         exchange, self._exchange, self._body = self._exchange, None, None
         if exchange is not None and exchange.response_started:
             self.break_off(reset=True)
@@ -280,7 +281,6 @@ class EdgeProtocol(HttpToolsProtocol):
             self._linger()
         if exchange is not None:
             exchange.leave()
-        type(self).on_refused(refusal)
 
     def answer_failure(self) -> None:
         """Answer 500: the application failed before it began its response."""
