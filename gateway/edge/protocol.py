@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 _sweepers: WeakKeyDictionary[ServerState, Sweeper] = WeakKeyDictionary()
 
+_TCP_CLOSE, _TCP_CLOSE_WAIT = 7, 8  # tcp(7), <netinet/tcp.h>: reset by the client, closed by the client
+
 _FAILED = Refused(500, "application", "The server failed to answer this request.")
 _HEAD_TOO_SLOW = Refused(408, "head_timeout", "The request's head didn't arrive in time.")
 _BODY_TOO_SLOW = Refused(408, "body_timeout", "The request's body arrives too slowly.")
@@ -324,7 +326,7 @@ class EdgeProtocol(HttpToolsProtocol):
         if self._ends_at is not None:
             if now > self._ends_at:
                 self.transport.abort()
-        elif self._writes_stall(now):
+        elif self._writes_stall(now) or (self.flow.read_paused and self._has_left_unread()):
             self.transport.abort()
         elif self.transport.is_closing():
             pass  # only what is still to be written keeps it open
@@ -349,6 +351,17 @@ class EdgeProtocol(HttpToolsProtocol):
         allowed = self.limits.head_seconds if self._is_new else self.timeout_keep_alive
         if waited > (min(allowed, self.limits.drain_seconds) if self._draining else allowed):
             self.transport.close()
+
+    def _has_left_unread(self) -> bool:
+        """Tell whether the client is gone while we don't read, so that no event says so; only Linux knows.
+
+        Its having closed only its own side counts when nothing but further requests can be unread.
+        """
+        connection: socket.socket | None = self.transport.get_extra_info("socket")
+        if connection is None or not hasattr(socket, "TCP_INFO") or connection.family == socket.AF_UNIX:
+            return False
+        state = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+        return state == _TCP_CLOSE or (state == _TCP_CLOSE_WAIT and self._body is None)
 
     def _writes_stall(self, now: float) -> bool:
         """Tell whether the client has taken nothing for too long of what it has been sent.
