@@ -1,0 +1,125 @@
+"""Puts a service together: the same layers, errors, health and metrics around everyone's routes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Any, cast
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+
+from servicekit.docs_page import docs_router
+from servicekit.health import Check, health_router
+from servicekit.jwks_client import JwksClient
+from servicekit.logs import configure_logging, get_logger
+from servicekit.middleware import BodyLimit, CatchErrors, RequestContext, SecurityHeaders
+from servicekit.problems import FieldError, Unprocessable, render
+from servicekit.query_guard import QueryGuard
+from servicekit.request_context import request_id
+from servicekit.settings import ServiceSettings, resolve_proxy_token
+from servicekit.strict_json import StrictRoute
+from servicekit.tokens import TokenVerifier
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+log = get_logger()
+
+
+def layers(settings: ServiceSettings, service: str) -> list[Middleware]:
+    """Everything around the routes, outermost first."""
+    token = resolve_proxy_token(settings)
+    return [
+        Middleware(RequestContext, service=service, trusted_proxies=settings.trusted_proxies, proxy_token=token),
+        Middleware(SecurityHeaders),
+        Middleware(CatchErrors),
+        Middleware(QueryGuard),
+        Middleware(BodyLimit, max_bytes=settings.max_body_bytes),
+    ]
+
+
+def create_service_app(
+    settings: ServiceSettings,
+    *,
+    service: str,
+    title: str,
+    description: str,
+    version: str,
+    lifespan: Lifespan | None = None,
+    verifier: TokenVerifier | None = None,
+    readiness: Mapping[str, Check] | None = None,
+    **options: Any,
+) -> FastAPI:
+    """A FastAPI app that keeps the house rules; the caller includes its own routers.
+
+    Args:
+        service: The name in logs and metrics.
+        lifespan: Opens and closes the service's own resources.
+        verifier: Checks tokens; by default with auth_service's keys, fetched over HTTP.
+        readiness: Checks by dependency name; each raises when its dependency isn't there.
+    """
+    configure_logging(service, settings.log_level, settings.log_format)
+    keys: JwksClient | None = None
+    checks = dict(readiness or {})
+    if verifier is None:
+        keys = JwksClient(settings.auth_service_url)
+        verifier = TokenVerifier(keys, issuer=settings.token_issuer, audience=settings.token_audience)
+        checks["signing_keys"] = keys.check
+
+    @asynccontextmanager
+    async def whole_life(app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            if keys is not None:
+                await keys.start()
+                stack.push_async_callback(keys.stop)
+            if lifespan is not None:
+                await stack.enter_async_context(lifespan(app))
+            log.info("service_started", version=version)
+            yield
+            log.info("service_stopping")
+
+    app = FastAPI(
+        title=title,
+        description=description,
+        version=version,
+        lifespan=whole_life,
+        middleware=layers(settings, service),
+        redirect_slashes=False,
+        docs_url=None,
+        redoc_url=None,
+        **options,
+    )
+    app.router.route_class = StrictRoute
+    app.state.settings = settings
+    app.state.verifier = verifier
+    app.add_exception_handler(HTTPException, _problem)
+    app.add_exception_handler(RequestValidationError, _validation_problem)
+    app.include_router(health_router(checks, settings))
+    app.include_router(docs_router(title))
+    return app
+
+
+async def _problem(request: Request, error: Exception) -> Response:
+    error = cast(HTTPException, error)  # Starlette calls by the registered type
+    status, headers, body = render(error, instance=request.url.path, request_id=request_id(request.scope))
+    response = Response(body, status)
+    response.raw_headers = headers
+    return response
+
+
+async def _validation_problem(request: Request, error: Exception) -> Response:
+    errors = cast(RequestValidationError, error).errors()
+    return await _problem(request, Unprocessable(errors=field_errors(errors)))
+
+
+def field_errors(errors: Any) -> list[FieldError]:
+    """Pydantic's errors as fields and messages, without the values: what was typed is not echoed."""
+    listed = []
+    for entry in errors:
+        place = list(entry["loc"])
+        if len(place) > 1 and place[0] in ("body", "query", "path", "header", "cookie"):
+            place = place[1:]
+        message = str(entry["msg"]).removeprefix("Value error, ")
+        listed.append(FieldError(".".join(map(str, place))[:200], message[:500]))
+    return listed

@@ -1,0 +1,75 @@
+"""``/healthz`` (alive), ``/readyz`` (ready, each dependency by name) and ``/metrics``."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+
+from fastapi import APIRouter, Request, Response
+from fastapi.concurrency import run_in_threadpool
+
+from servicekit.http_metrics import exposition
+from servicekit.problems import ServiceUnavailable
+from servicekit.security import bearer_of, identify, require
+from servicekit.settings import ServiceSettings
+
+Check = Callable[[], Awaitable[None] | None]
+CHECK_SECONDS = 1.0
+
+
+async def run_checks(checks: Mapping[str, Check]) -> dict[str, dict[str, str]]:
+    """Run every check side by side, each with its deadline; the state of each by name."""
+
+    async def one(check: Check) -> dict[str, str]:
+        try:
+            async with asyncio.timeout(CHECK_SECONDS):
+                if inspect.iscoroutinefunction(check):
+                    await check()
+                else:
+                    outcome = await run_in_threadpool(check)
+                    if inspect.isawaitable(outcome):
+                        await outcome
+        except TimeoutError:
+            return {"status": "down", "reason": f"no answer within {CHECK_SECONDS:g} s"}
+        except Exception as error:  # whatever a dependency does, readiness answers
+            return {"status": "down", "reason": type(error).__name__}
+        return {"status": "up"}
+
+    states = await asyncio.gather(*(one(check) for check in checks.values()))
+    return dict(zip(checks, states, strict=True))
+
+
+def health_router(checks: Mapping[str, Check], settings: ServiceSettings) -> APIRouter:
+    """The routes that an orchestrator and a scraper ask."""
+    router = APIRouter(tags=["operations"])
+
+    @router.get("/healthz", summary="Is this process alive?")
+    async def healthz() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @router.get("/readyz", summary="Can this process do its work?", responses={503: {"description": "Not ready"}})
+    async def readyz() -> dict[str, object]:
+        states = await run_checks(checks)
+        down = [name for name, state in states.items() if state["status"] != "up"]
+        if down:
+            raise ServiceUnavailable(f"Not ready: {', '.join(down)}.", retry_after=1, dependencies=states)
+        return {"status": "ready", "dependencies": states}
+
+    @router.get("/metrics", summary="Prometheus metrics (scope ops:read, or METRICS_TOKEN)", response_class=Response)
+    async def metrics(request: Request) -> Response:
+        await authorize_scraper(request, settings)
+        text, media_type = await run_in_threadpool(exposition)
+        return Response(text, media_type=media_type)
+
+    return router
+
+
+async def authorize_scraper(request: Request, settings: ServiceSettings) -> None:
+    """Let through METRICS_TOKEN, or a caller with ``ops:read``."""
+    token = bearer_of(request.headers.get("authorization"))
+    static = settings.metrics_token.get_secret_value() if settings.metrics_token else None
+    if static and hmac.compare_digest(token.encode(), static.encode()):
+        return
+    await require("ops:read")(await identify(request))

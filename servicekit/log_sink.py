@@ -1,0 +1,133 @@
+"""Writes log lines to a file descriptor without ever making a request wait.
+
+A full disk, a stopped pipe or a closed one costs log lines, never answers: lines beyond the queue's bound
+are dropped and counted, and the count is logged as soon as the sink takes lines again.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import select
+import stat
+import threading
+import time
+from collections import deque
+
+import orjson
+
+QUEUE_LINES = 20_000
+BATCH_SECONDS = 0.02
+FLUSH_SECONDS = 1.0
+# A write of at most PIPE_BUF bytes to a pipe is atomic (POSIX write()), so the lines of several
+# workers on one pipe never mix.
+ATOMIC_BYTES = select.PIPE_BUF
+
+
+class LineSink:
+    """A bounded queue of lines and one daemon thread that writes them in batches."""
+
+    def __init__(self, descriptor: int = 1, *, queue_lines: int = QUEUE_LINES) -> None:
+        self._descriptor = descriptor
+        self._bound = queue_lines
+        self._lines: deque[bytes] = deque()
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        self._idle = threading.Event()
+        self._idle.set()
+        self._thread: threading.Thread | None = None
+        self._start_lock = threading.Lock()
+        self._is_pipe = False
+        self.dropped = 0
+        self._reported = 0
+
+    def write(self, line: bytes) -> None:
+        """Queue one line, newline included; drops and counts it when the queue is full."""
+        if len(self._lines) >= self._bound:
+            self.dropped += 1
+            return
+        self._lines.append(line)
+        if not self._wake.is_set():
+            if self._thread is None:
+                self._start()
+            self._idle.clear()
+            self._wake.set()
+
+    def flush(self, timeout_seconds: float = FLUSH_SECONDS) -> bool:
+        """Wait until the queue is written; False when that took longer than the deadline."""
+        return self._idle.wait(timeout_seconds)
+
+    def _start(self) -> None:
+        with self._start_lock:
+            if self._thread is None:
+                try:
+                    self._is_pipe = stat.S_ISFIFO(os.fstat(self._descriptor).st_mode)
+                except OSError:
+                    self._is_pipe = False
+                self._thread = threading.Thread(target=self._run, name="log-sink", daemon=True)
+                self._thread.start()
+                atexit.register(self._close)
+
+    def _close(self) -> None:
+        self._stop.set()
+        self.flush()
+
+    def _run(self) -> None:
+        while True:
+            self._wake.wait()
+            # Let a batch gather: one system call for many lines.
+            self._stop.wait(BATCH_SECONDS)
+            self._wake.clear()
+            self._drain()
+            if not self._lines:
+                self._idle.set()
+
+    def _drain(self) -> None:
+        lines = self._lines
+        while lines:
+            batch: list[bytes] = []
+            size = 0
+            limit = ATOMIC_BYTES if self._is_pipe else 1 << 20
+            while lines and (not batch or size + len(lines[0]) <= limit):
+                line = lines.popleft()
+                batch.append(line)
+                size += len(line)
+            if not self._write_all(b"".join(batch)):
+                self.dropped += len(batch)
+            elif self.dropped > self._reported:
+                count, self._reported = self.dropped - self._reported, self.dropped
+                lines.appendleft(self._drop_report(count))
+
+    def _write_all(self, data: bytes) -> bool:
+        view = memoryview(data)
+        try:
+            while view:
+                try:
+                    view = view[os.write(self._descriptor, view) :]
+                except BlockingIOError:
+                    select.select([], [self._descriptor], [], 1.0)
+        except OSError:
+            return False
+        return True
+
+    @staticmethod
+    def _drop_report(count: int) -> bytes:
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime()) + "Z"
+        fields = {"timestamp": stamp, "level": "warning", "event": "log_lines_dropped", "count": count}
+        return orjson.dumps({**fields, "service": service_name(), "pid": os.getpid()}) + b"\n"
+
+
+_service = ["unknown"]
+
+
+def set_service_name(name: str) -> None:
+    """Say which service's name stands in the ``service`` field of lines made here."""
+    _service[0] = name
+
+
+def service_name() -> str:
+    """The name set last."""
+    return _service[0]
+
+
+stdout_sink = LineSink(1)

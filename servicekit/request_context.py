@@ -1,0 +1,133 @@
+"""Facts of the request being served: its id, its trace, who asks and from where.
+
+Pure functions decide them; ``servicekit.middleware`` binds them. Context variables carry them into threads.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import re
+import time
+from collections.abc import Iterable, MutableMapping
+from contextvars import ContextVar
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import Any
+
+Scope = MutableMapping[str, Any]
+Networks = tuple[IPv4Network | IPv6Network, ...]
+
+REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+# W3C Trace Context §3.2: version 00, and later versions read as 00; all-zero ids are invalid.
+TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?")
+
+
+class RequestFacts:
+    """What every log line and every error of one request may say."""
+
+    __slots__ = ("client_ip", "request_id", "started", "trace_flags", "trace_id", "user")
+
+    def __init__(self, request_id: str, trace_id: str, trace_flags: str, client_ip: str) -> None:
+        self.request_id = request_id
+        self.trace_id = trace_id
+        self.trace_flags = trace_flags
+        self.client_ip = client_ip
+        self.user: str | None = None
+        self.started = time.perf_counter()
+
+    def traceparent(self) -> str:
+        """A ``traceparent`` for a call made on behalf of this request, with a span id of its own."""
+        return f"00-{self.trace_id}-{os.urandom(8).hex()}-{self.trace_flags}"
+
+
+current_request: ContextVar[RequestFacts | None] = ContextVar("current_request", default=None)
+
+
+def new_request_id() -> str:
+    """A random id of 32 hexadecimal digits."""
+    return os.urandom(16).hex()
+
+
+def facts_of(scope: Scope) -> RequestFacts:
+    """The facts bound to this request.
+
+    Raises:
+        KeyError: Outside a request that went through the middleware.
+    """
+    facts: RequestFacts = scope["state"]["facts"]
+    return facts
+
+
+def request_id(scope: Scope) -> str:
+    """The id that stands in the answer's X-Request-ID."""
+    return facts_of(scope).request_id
+
+
+def client_ip(scope: Scope) -> str:
+    """The address of the person or program that asks, not of the proxy in between."""
+    return facts_of(scope).client_ip
+
+
+def set_user(scope: Scope, username: str) -> None:
+    """Say who asks, for the request's log line."""
+    facts_of(scope).user = username
+
+
+def decide_facts(
+    headers: Iterable[tuple[bytes, bytes]], peer: str, trusted_proxies: Networks, proxy_token: str | None
+) -> RequestFacts:
+    """Read id, trace and client address from a request's headers (lower-case names) and its socket peer."""
+    given_id = traceparent = token = None
+    forwarded: list[bytes] = []
+    for name, value in headers:
+        if name == b"x-request-id":
+            given_id = value
+        elif name == b"traceparent":
+            traceparent = value
+        elif name == b"x-forwarded-for":
+            forwarded.append(value)
+        elif name == b"x-proxy-token":
+            token = value
+    identifier = given_id.decode() if given_id and REQUEST_ID.fullmatch(given_id) else new_request_id()
+    match = TRACEPARENT.fullmatch(traceparent) if traceparent else None
+    trace_id, flags = (match[1].decode(), match[3].decode()) if match else (os.urandom(16).hex(), "00")
+    address = peer
+    if forwarded and is_trusted_peer(peer, token, trusted_proxies, proxy_token):
+        address = forwarded_client(b",".join(forwarded), peer, trusted_proxies)
+    return RequestFacts(identifier, trace_id, flags, address)
+
+
+def is_trusted_peer(peer: str, token: bytes | None, trusted: Networks, proxy_token: str | None) -> bool:
+    """Whether this peer's X-Forwarded-For is believed: by its address, or by the secret it shows."""
+    if token and proxy_token and hmac.compare_digest(token, proxy_token.encode()):
+        return True
+    return bool(trusted) and is_in(peer, trusted)
+
+
+def is_in(address: str, networks: Networks) -> bool:
+    """Whether an address belongs to one of the networks; text that is no address belongs to none."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return False
+    if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped:
+        parsed = parsed.ipv4_mapped
+    return any(parsed in network for network in networks)
+
+
+def forwarded_client(header: bytes, peer: str, trusted: Networks) -> str:
+    """The rightmost address in X-Forwarded-For that isn't a trusted proxy's; the peer when there is none.
+
+    Reading from the right is what makes it safe: the left end is whatever the client wrote.
+    """
+    client = peer
+    for part in reversed(header.split(b",")):
+        text = part.strip().decode("ascii", "replace").removeprefix("[").removesuffix("]")
+        try:
+            ip_address(text)
+        except ValueError:
+            break
+        client = text
+        if not is_in(text, trusted):
+            break
+    return client
