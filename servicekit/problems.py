@@ -3,8 +3,8 @@
     Problem
     ├── 4xx  BadRequest 400 · Unauthorized 401 · Forbidden 403 · NotFound 404 · MethodNotAllowed 405 · NotAcceptable 406
     │        RequestTimeout 408 · Conflict 409 · Gone 410 · PreconditionFailed 412 · PayloadTooLarge 413
-    │        UriTooLong 414 · UnsupportedMediaType 415 · ExpectationFailed 417 · Unprocessable 422 · PreconditionRequired 428
-    │        TooManyRequests 429 · HeadersTooLarge 431
+    │        UriTooLong 414 · UnsupportedMediaType 415 · ExpectationFailed 417 · Unprocessable 422
+    │        PreconditionRequired 428 · TooManyRequests 429 · HeadersTooLarge 431
     └── 5xx  InternalError 500 · NotImplementedMethod 501 · BadGateway 502 · ServiceUnavailable 503 · GatewayTimeout 504
 
 Raise them where you know; ``render`` makes the one kind of body.

@@ -70,8 +70,7 @@ def bind(host: str, port: int, service: str) -> socket.socket:
     except OSError as error:
         sys.stderr.write(
             f"{service}: can't listen on {host}:{port} ({error.strerror}). "
-            "Stop what uses it, or set PORT to another one.
-"
+            "Stop what uses it, or set PORT to another one.\n"
         )
         raise SystemExit(1) from None
     listener.set_inheritable(True)

@@ -7,7 +7,6 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -20,13 +19,15 @@ HIGHEST_OFFSET = 24_000  # below the ports that the kernel gives out by itself
 
 
 class StartedStack:
-    """A running `python -m ...` command in a process group of its own, with its output collected."""
+    """A running command in a process group of its own, with its output collected."""
 
-    def __init__(self, command: list[str], state_dir: Path, environment: dict[str, str]) -> None:
+    def __init__(
+        self, command: list[str], state_dir: Path, environment: dict[str, str], *, directory: Path = REPOSITORY
+    ) -> None:
         inherited = {name: value for name, value in os.environ.items() if name in {"HOME", "LANG", "PATH", "TMPDIR"}}
         self.process = subprocess.Popen(
-            [sys.executable, *command],
-            cwd=REPOSITORY,
+            command,
+            cwd=directory,
             env={**inherited, "VAR_DIR": str(state_dir), **environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -63,6 +64,10 @@ class StartedStack:
 
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
+
+    def interrupt_all(self) -> None:
+        """What Ctrl-C does: the signal goes to the whole group of the terminal, not to the first process alone."""
+        os.killpg(self.process.pid, signal.SIGINT)
 
     def exit_code(self, timeout: float = 30) -> int:
         """Waits for the end and for all output."""

@@ -1,0 +1,82 @@
+"""Fixtures that every kind of test may use: a real Valkey, a real PostgreSQL, a signing key, a checking client."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import redis
+from starlette.testclient import TestClient
+from starlette.types import ASGIApp
+
+from servicekit.valkey_process import ValkeyProcess, start_valkey
+from tests.support.answers import check_answer
+from tests.support.postgres import Postgres, find_binaries
+from tests.support.signing import Signing
+
+MakeClient = Callable[[ASGIApp], TestClient]
+
+
+@pytest.fixture(scope="session")
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyProcess]:
+    server = start_valkey(tmp_path_factory.mktemp("valkey"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def redis_url(valkey: ValkeyProcess) -> str:
+    """The URL of an empty Valkey."""
+    with redis.Redis.from_url(valkey.url) as client:
+        client.flushall()
+    return valkey.url
+
+
+@pytest.fixture
+def own_valkey(tmp_path: Path) -> Iterator[ValkeyProcess]:
+    """A Valkey that the test may stop, kill or pause."""
+    server = start_valkey(tmp_path / "own-valkey")
+    yield server
+    server.resume()
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def _postgres() -> Iterator[Postgres | None]:
+    binaries = find_binaries()
+    if binaries is None:
+        assert os.environ.get("MATRICULA_REQUIRE_POSTGRES") != "1", "PostgreSQL is required here but not installed"
+        yield None
+        return
+    server = Postgres(binaries)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def postgres_url(_postgres: Postgres | None) -> str:
+    """The URL of an empty PostgreSQL database."""
+    if _postgres is None:
+        pytest.skip("PostgreSQL isn't installed")
+    return _postgres.database()
+
+
+@pytest.fixture(scope="session")
+def signing() -> Signing:
+    return Signing()
+
+
+@pytest.fixture
+def make_client() -> Iterator[MakeClient]:
+    """Makes clients of an app whose lifespan runs, and whose every answer is held against the contract."""
+    with ExitStack() as stack:
+
+        def make(app: ASGIApp) -> TestClient:
+            client = stack.enter_context(TestClient(app, raise_server_exceptions=False))
+            client.event_hooks["response"].append(check_answer)
+            return client
+
+        yield make
