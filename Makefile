@@ -10,8 +10,8 @@ LOCK_VENV := .venv-lock
 UV_VERSION := 0.13.9
 TEST_WORKERS ?= 2
 
-# Exactly the versions of requirements*.txt; pip's own news are not ours.
-PIP_INSTALL := $(PYTHON_IN_VENV) -m pip install --quiet --disable-pip-version-check
+# Quiet twice: errors only.
+PIP_INSTALL := $(PYTHON_IN_VENV) -m pip install --quiet --quiet --disable-pip-version-check
 
 .PHONY: help
 help: ## list the targets
@@ -66,7 +66,7 @@ $(VENV)/made:
 
 $(LOCK_VENV)/uv-$(UV_VERSION):
 	@$(MAKE_VENV) $(LOCK_VENV)
-	@$(LOCK_VENV)/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@$(LOCK_VENV)/bin/python -m pip install --quiet --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	@touch $@
 
 # Makes the virtual environment named by its argument with the first Python that is new enough: $PYTHON, if set, else

@@ -19,7 +19,11 @@ from stack.ports import complaint_about_taken_ports
 from stack.readiness import NotReady, wait_until_ready
 
 READY_TIMEOUT_SECONDS = 90.0
+# A second Ctrl-C means: don't wait for anybody. But `make` passes SIGTERM on to us, so that a signal to its whole
+# process group reaches us twice; what comes at once with the first is no second request.
+IMPATIENCE_SECONDS = 1.0
 _WATCH_SECONDS = 1.0
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class StackFailed(Exception):
@@ -34,7 +38,7 @@ async def run(layout: Layout, *, verbose: bool = False, ready_timeout_seconds: f
     asked = asyncio.create_task(signals.get())
     await asyncio.wait({playing, asked}, return_when=asyncio.FIRST_COMPLETED)
 
-    failure = playing.exception() if playing.done() else None
+    failure = playing.exception() if playing.done() and not asked.done() else None
     if failure is None:
         say(f"\n{(await asked).name}: stopping ...")
     elif isinstance(failure, StackFailed):
@@ -42,13 +46,15 @@ async def run(layout: Layout, *, verbose: bool = False, ready_timeout_seconds: f
     playing.cancel()
     await asyncio.wait({playing})
 
+    began_stopping = time.monotonic()
     stopping = asyncio.create_task(conductor.stop())
     while not stopping.done():
         asked = asyncio.create_task(signals.get()) if asked.done() else asked
         await asyncio.wait({stopping, asked}, return_when=asyncio.FIRST_COMPLETED)
-        if asked.done():  # a second Ctrl-C: don't wait for anybody
+        if asked.done() and time.monotonic() - began_stopping > IMPATIENCE_SECONDS:
             conductor.hurry()
     asked.cancel()
+    _ignore_signals()
     await stopping
     say("Stopped.")
     if failure is not None and not isinstance(failure, StackFailed):
@@ -163,11 +169,18 @@ def _listen_for_signals() -> asyncio.Queue[signal.Signals]:
     """A queue of the signals that ask us to stop, as they come."""
     received: asyncio.Queue[signal.Signals] = asyncio.Queue()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in _STOP_SIGNALS:
         if number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
             continue  # nohup: we are to outlive the terminal
         loop.add_signal_handler(number, received.put_nowait, number)
     return received
+
+
+def _ignore_signals() -> None:
+    """All is stopped: one more Ctrl-C on the way out is not worth a traceback."""
+    for number in _STOP_SIGNALS:
+        asyncio.get_running_loop().remove_signal_handler(number)
+        signal.signal(number, signal.SIG_IGN)
 
 
 async def _all(coroutines: Iterable[Coroutine[None, None, None]]) -> None:
