@@ -53,9 +53,9 @@ def normalise_path(raw_path: bytes) -> bytes:
         raise BadPath("not_absolute")
     if _ESCAPED.fullmatch(raw_path) is None:
         raise BadPath("forbidden_character")
-    if _TWICE.search(raw_path):
-        raise BadPath("encoded_twice")
     path = _ESCAPE.sub(_normal_escape, raw_path)
+    if _TWICE.search(path):
+        raise BadPath("encoded_twice")
     _check_utf8(path)
     *segments, last = path[1:].split(b"/")
     if b"" in segments:

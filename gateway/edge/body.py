@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final, Protocol
 
-from gateway.edge.refusal import Refused
+from gateway.edge.errors import Refused
 
 MAX_CHUNK_LINE_BYTES: Final = 512
 MAX_EXTENSION_BYTES: Final = 4096  # of all chunks of one body together

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from gateway.edge.refusal import problem_body
+from gateway.edge.errors import ResponseAborted
+from servicekit.problems import MEDIA_TYPE, problem_body
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGI3Application, ASGIReceiveEvent, HTTPScope
 
-    from gateway.edge.protocol import EdgeProtocol
+    from gateway.edge.connection import EdgeConnection
 
 EXTENSION = "matricula.edge"
 """Key in `scope["extensions"]` under which the application finds its Exchange."""
@@ -37,10 +38,6 @@ _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
 _WITHOUT_BODY = frozenset((204, 304))
 
 _logger = logging.getLogger("uvicorn.error")
-
-
-class ResponseAborted(Exception):
-    """Raised by the application in the middle of a response that can't be finished: the connection is broken off."""
 
 
 class Exchange:
@@ -67,7 +64,9 @@ class Exchange:
         "waiting_for_continue",
     )
 
-    def __init__(self, connection: EdgeProtocol, scope: HTTPScope, *, keep_alive: bool, expects_continue: bool) -> None:
+    def __init__(
+        self, connection: EdgeConnection, scope: HTTPScope, *, keep_alive: bool, expects_continue: bool
+    ) -> None:
         self.scope = scope
         self._connection = connection
         self._transport = connection.transport
@@ -272,9 +271,10 @@ async def answer_asterisk(_scope: Any, _receive: Any, send: Any) -> None:
 async def answer_overload(scope: Any, _receive: Any, send: Any) -> None:
     """More connections or requests than uvicorn's `limit_concurrency` allows."""
     request_id = uuid.uuid4().hex
-    body = problem_body(503, "Too many requests are under way; try again shortly.", scope["path"], request_id)
+    detail = "Too many requests are under way; try again shortly."
+    body = problem_body(503, detail, instance=scope["path"], request_id=request_id)
     headers = [
-        (b"content-type", b"application/problem+json"),
+        (b"content-type", MEDIA_TYPE.encode("ascii")),
         (b"content-length", b"%d" % len(body)),
         (b"retry-after", b"1"),
         (b"x-request-id", request_id.encode()),

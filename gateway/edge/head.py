@@ -12,7 +12,7 @@ from functools import lru_cache
 from ipaddress import IPv6Address
 from typing import Final, NamedTuple
 
-from gateway.edge.refusal import Refused
+from gateway.edge.errors import Refused
 
 CHUNKED: Final = -1
 """`RequestHead.body_length` of a body whose length its chunks tell."""
@@ -175,7 +175,7 @@ def check_partial(received: bytes | bytearray, seen: int, max_head: int, max_tar
     line_known = received.find(b"\r\n", start, seen) >= 0 if seen > start else False
     if not line_known:
         line = bytes(received[start : line_end if line_end >= 0 else len(received)])
-        if b" " not in line and len(line) > MAX_METHOD_BYTES:
+        if len(line) > MAX_METHOD_BYTES and b" " not in line[: MAX_METHOD_BYTES + 1]:
             raise Refused(400, "method_malformed", "The request line doesn't begin with a method.")
         if len(line) > MAX_METHOD_BYTES + max_target + len(b"  HTTP/1.1"):
             raise _target_too_long()

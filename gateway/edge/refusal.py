@@ -5,23 +5,14 @@ Nothing of what the client sent is repeated in an answer except its request id a
 
 from __future__ import annotations
 
-import json
 import re
 import uuid
 from collections import Counter
 from collections.abc import Iterable
-from http import HTTPStatus
 from typing import Final, NamedTuple
 
-
-class Refused(Exception):
-    """The message breaks a rule of HTTP or a limit of ours; `reason` is a constant word fit for a metric's label."""
-
-    def __init__(self, status: int, reason: str, detail: str) -> None:
-        super().__init__(detail)
-        self.status = status
-        self.reason = reason
-        self.detail = detail
+from gateway.edge.errors import Refused
+from servicekit.problems import MEDIA_TYPE, phrase_of, problem_body
 
 
 class Refusal(NamedTuple):
@@ -63,31 +54,16 @@ def wants_no_body(head: bytes) -> bool:
     return _HEAD.match(head) is not None
 
 
-def problem_body(status: int, detail: str, instance: str, request_id: str) -> bytes:
-    """Render the contract's problem+json body."""
-    title = HTTPStatus(status).phrase
-    return json.dumps(
-        {
-            "type": "about:blank",
-            "title": title,
-            "status": status,
-            "detail": detail,
-            "instance": instance or "/",
-            "request_id": request_id,
-        },
-        separators=(",", ":"),
-    ).encode()
-
-
 def render(
     refusal: Refusal, detail: str, *, body: bool = True, default_headers: Iterable[tuple[bytes, bytes]] = ()
 ) -> bytes:
     """Render a whole answer that also ends the connection."""
-    content = problem_body(refusal.status, detail, refusal.path, refusal.request_id)
+    instance = refusal.path or "/"
+    content = problem_body(refusal.status, detail, instance=instance, request_id=refusal.request_id)
     lines = [
-        b"HTTP/1.1 %d %s" % (refusal.status, HTTPStatus(refusal.status).phrase.encode("ascii")),
+        b"HTTP/1.1 %d %s" % (refusal.status, phrase_of(refusal.status).encode("ascii")),
         *(b"%b: %b" % header for header in default_headers),
-        b"content-type: application/problem+json",
+        b"content-type: " + MEDIA_TYPE.encode("ascii"),
         b"content-length: %d" % len(content),
         b"cache-control: no-store",
         b"x-request-id: " + refusal.request_id.encode("ascii"),

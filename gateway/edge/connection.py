@@ -1,0 +1,251 @@
+"""One client connection: its life, its deadlines, and what ends it.
+
+What arrives on it is read in `protocol`; the request under way lives in `exchange`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections.abc import Callable
+from typing import Any, ClassVar
+from weakref import WeakKeyDictionary
+
+from uvicorn.config import Config
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from gateway.edge.body import Body
+from gateway.edge.deadlines import EdgeLimits, Sweeper
+from gateway.edge.errors import Refused
+from gateway.edge.exchange import Exchange
+from gateway.edge.refusal import Refusal, describe, refusals, render, wants_no_body
+
+_sweepers: WeakKeyDictionary[ServerState, Sweeper] = WeakKeyDictionary()
+
+_TCP_CLOSE, _TCP_CLOSE_WAIT = 7, 8  # tcp(7), <netinet/tcp.h>: reset by the client, closed by the client
+
+_FAILED = Refused(500, "application", "The server failed to answer this request.")
+_HEAD_TOO_SLOW = Refused(408, "head_timeout", "The request's head didn't arrive in time.")
+_BODY_TOO_SLOW = Refused(408, "body_timeout", "The request's body arrives too slowly.")
+
+
+def _ignore(_refusal: Refusal) -> None:
+    """Stand in until someone wants to know."""
+
+
+class EdgeConnection(HttpToolsProtocol):
+    """A connection without a reader; uvicorn's base class keeps it known to the server."""
+
+    limits: ClassVar[EdgeLimits] = EdgeLimits()
+    on_refused: ClassVar[Callable[[Refusal], None]] = _ignore
+
+    transport: asyncio.Transport
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._pending = bytearray()  # received, but not yet part of a message
+        self._accepted = 0  # how much of it has passed check_partial
+        self._exchange: Exchange | None = None  # until its response is sent and its body has arrived
+        self._body: Body | None = None  # while it arrives
+        self._head = b""  # of the exchange, to name it should its body be refused
+        # What the sweep looks at
+        self._since = 0.0  # of the connection, of the last response, or of the first byte of a head
+        self._is_new = True  # no request yet: its head must come at once
+        self._body_seconds = 0.0
+        self._body_bytes = 0
+        self._stalled_size = 0
+        self._stalled_since = 0.0
+        self._ends_at: float | None = None  # answered for good: what comes is thrown away
+        self._has_eof = False
+        self._draining = False
+
+    # Connection
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
+        super().connection_made(transport)
+        self._since = self.loop.time()
+        sweeper = _sweepers.get(self.server_state)
+        if sweeper is None:
+            sweeper = _sweepers[self.server_state] = Sweeper(self.loop, self.limits.tick_seconds)
+        sweeper.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.connections.discard(self)
+        _sweepers[self.server_state].discard(self)
+        if self._exchange is not None:
+            self._exchange.leave()
+        self.flow.resume_writing()  # frees a sender that waits for room
+        self.parser = None  # type: ignore[assignment]  # as in uvicorn: llhttp's parser refers back to us
+
+    def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn's returns None
+        """The client has closed its side: gone, or only done sending. Returns whether to keep ours open for now."""
+        exchange = self._exchange
+        if exchange is None or exchange.response_complete or self._body is not None or self.scheme == "https":
+            return False
+        self._has_eof = True
+        self.loop.call_later(self.limits.half_close_seconds, self.transport.abort)
+        return True
+
+    def shutdown(self) -> None:
+        """Called by the server when it stops: an idle connection gets a moment for a request that is on its way."""
+        self._draining = True
+        if self._exchange is not None and not self._exchange.response_complete:
+            self._exchange.keep_alive = False
+        else:
+            self._since = self.loop.time()
+
+    def read_pending(self) -> None:
+        """Go on with the bytes that waited for the response before them."""
+        raise NotImplementedError
+
+    # Answering
+
+    def can_outlive(self, exchange: Exchange) -> bool:
+        """Tell whether the connection can serve another request after `exchange`, which is about to be answered.
+
+        Not if a client still waits to be told to go on, or would send much that nobody reads.
+        """
+        return self._body is None or (not exchange.waiting_for_continue and self._body.at_most(HIGH_WATER_LIMIT))
+
+    def response_done(self, exchange: Exchange) -> None:
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        if not exchange.keep_alive:
+            if self._body is None and not self._pending:
+                self.transport.close()
+            else:
+                self._linger()
+        elif self._body is not None:
+            self._since = self.loop.time()  # what is left of the body is read and thrown away
+            self.flow.resume_reading()
+        else:
+            self._next()
+
+    def _next(self) -> None:
+        self._exchange = None
+        self._since = self.loop.time()
+        self.flow.resume_reading()
+        if self._pending:
+            self.read_pending()
+        elif self._has_eof:
+            self.transport.close()
+
+    def _refuse(self, refused: Refused, head: bytes) -> None:
+        """Answer in the application's place and end the connection; break it off if the application has begun."""
+        refusal = describe(refused, head, self.client[0] if self.client else "")
+        refusals[refused.status, refused.reason] += 1
+        type(self).on_refused(refusal)
+        exchange, self._exchange, self._body = self._exchange, None, None
+        if exchange is not None and exchange.response_started:
+            self.break_off(reset=True)
+        elif not self.transport.is_closing():
+            default_headers = self.server_state.default_headers
+            body = not wants_no_body(head)
+            self.transport.write(render(refusal, refused.detail, body=body, default_headers=default_headers))
+            self._linger()
+        if exchange is not None:
+            exchange.leave()
+
+    def answer_failure(self) -> None:
+        """Answer 500: the application failed before it began its response."""
+        exchange = self._exchange
+        if exchange is not None:
+            lines = [b"%b: %b" % field for field in exchange.scope["headers"] if field[0] == b"x-request-id"]
+            line = f"{exchange.scope['method']} ".encode() + exchange.scope["raw_path"] + b" HTTP/1.1"
+            self._refuse(_FAILED, b"\r\n".join([line, *lines, b""]))
+
+    def break_off(self, *, reset: bool) -> None:
+        """End the connection in the middle of a response; with `reset` so that it can't be taken for its end."""
+        if reset:
+            connection: socket.socket | None = self.transport.get_extra_info("socket")
+            if connection is not None:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.transport.abort()
+        else:
+            self.transport.close()
+
+    def _linger(self) -> None:
+        """Close our side, but let the client finish: closing on unread bytes would reset it before it has read."""
+        self._ends_at = self.loop.time() + self.limits.linger_seconds
+        self._body = None
+        self._pending.clear()
+        self.flow.resume_reading()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        else:
+            self.transport.close()
+
+    # Deadlines
+
+    def pause_writing(self) -> None:
+        self._stalled_size = 0
+        super().pause_writing()
+
+    def sweep(self, now: float, elapsed: float) -> None:
+        """Called about twice a second: end what has taken too long."""
+        limits = self.limits
+        exchange = self._exchange
+        if self._ends_at is not None:
+            if now > self._ends_at:
+                self.transport.abort()
+        elif self._writes_stall(now) or (self.flow.read_paused and self._has_left_unread()):
+            self.transport.abort()
+        elif self.transport.is_closing():
+            pass  # only what is still to be written keeps it open
+        elif self._body is not None and exchange is not None and not exchange.response_complete:
+            if not self.flow.read_paused and not exchange.waiting_for_continue:
+                self._body_seconds += elapsed
+                allowed = limits.body_bytes_per_second * self._body_seconds
+                if self._body_seconds > limits.body_grace_seconds and self._body_bytes < allowed:
+                    self._refuse(_BODY_TOO_SLOW, self._head)
+        elif self._body is not None:
+            if now - self._since > limits.linger_seconds:
+                self.transport.close()
+        elif exchange is None:
+            self._sweep_waiting(now - self._since)
+
+    def _sweep_waiting(self, waited: float) -> None:
+        """No request is under way: a head is arriving, or the connection is idle."""
+        if self._pending and self._pending != b"\r\n":
+            if waited > self.limits.head_seconds:
+                self._refuse(_HEAD_TOO_SLOW, bytes(self._pending))
+            return
+        allowed = self.limits.head_seconds if self._is_new else self.timeout_keep_alive
+        if waited > (min(allowed, self.limits.drain_seconds) if self._draining else allowed):
+            self.transport.close()
+
+    def _has_left_unread(self) -> bool:
+        """Tell whether the client is gone while we don't read, so that no event says so; only Linux knows.
+
+        Its having closed only its own side counts when nothing but further requests can be unread.
+        """
+        connection: socket.socket | None = self.transport.get_extra_info("socket")
+        if connection is None or not hasattr(socket, "TCP_INFO") or connection.family == socket.AF_UNIX:
+            return False
+        state = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+        return state == _TCP_CLOSE or (state == _TCP_CLOSE_WAIT and self._body is None)
+
+    def _writes_stall(self, now: float) -> bool:
+        """Tell whether the client has taken nothing for too long of what it has been sent.
+
+        Judged only while nothing is added: the sender waits for room, or has finished.
+        """
+        exchange = self._exchange
+        size = self.transport.get_write_buffer_size()
+        if not size or not (self.flow.write_paused or exchange is None or exchange.response_complete):
+            self._stalled_size = 0
+            return False
+        if self._stalled_size == 0 or size < self._stalled_size:
+            self._stalled_since = now
+        self._stalled_size = size
+        return now - self._stalled_since > self.limits.write_idle_seconds
