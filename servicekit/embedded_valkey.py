@@ -77,13 +77,11 @@ class EmbeddedValkey:
         """
         find_binary()
         places = _Places.of(state_dir)
-        hold = os.open(places.directory / "holds", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        hold = _open(places.directory / "holds")
         try:
             with _locked(places.directory / "start"):
                 fcntl.flock(hold, fcntl.LOCK_SH)
-                if not _is_locked(places.directory / "supervisor"):
-                    _spawn_supervisor(state_dir, places, grace_seconds)
-                _wait_until_it_answers(places)
+                _join_or_start(state_dir, places, grace_seconds)
         except BaseException:
             os.close(hold)
             raise
@@ -101,6 +99,18 @@ class EmbeddedValkey:
         while others < 2 and time.monotonic() < deadline and self.alive():
             others = others + 1 if _is_locked(self._places.directory / "holds") else 0
             time.sleep(_POLL_SECONDS / 5)
+
+
+def _join_or_start(state_dir: Path, places: _Places, grace_seconds: float) -> None:
+    if _is_locked(places.directory / "supervisor"):
+        try:
+            _wait_until_it_answers(places)
+        except ValkeyUnavailable:
+            pass  # it was on its way out
+        else:
+            return
+    _spawn_supervisor(state_dir, places, grace_seconds)
+    _wait_until_it_answers(places)
 
 
 @dataclass(frozen=True)
@@ -153,11 +163,10 @@ def supervise(state_dir: Path, grace_seconds: float, *, detach: bool = False) ->
     the work goes on in a child that belongs to nobody. Raises ValkeyUnavailable.
     """
     places = _Places.of(state_dir)
-    with _try_lock(places.directory / "supervisor", patience_seconds=1.0) as ours:
-        if not ours or (detach and os.fork()):
-            return  # the lock lives on in the child
-        shut_down_stray(places.socket)
-        _run_server(places, grace_seconds)
+    if not _lock_for_life(places.directory / "supervisor") or (detach and os.fork()):
+        return  # the lock lives on in the child
+    shut_down_stray(places.socket)
+    _run_server(places, grace_seconds)
 
 
 def _run_server(places: _Places, grace_seconds: float) -> None:
@@ -180,20 +189,26 @@ def _run_server(places: _Places, grace_seconds: float) -> None:
 
 
 def _stop_unless_held(places: _Places, server: ValkeyProcess) -> bool:
-    """Stops the server while nobody can join; False when somebody has just done so."""
-    with _locked(places.directory / "start"):
-        if _is_locked(places.directory / "holds"):
-            return False
-        server.stop()
-        return True
+    """Stops the server while nobody can join, and keeps it so until we have ended; False when somebody just joined."""
+    start = _open(places.directory / "start")
+    fcntl.flock(start, fcntl.LOCK_EX)
+    if _is_locked(places.directory / "holds"):
+        os.close(start)
+        return False
+    server.stop()
+    return True
 
 
 # Locks: flock on files that stay; the kernel releases a lock with the last descriptor of its holder.
 
 
+def _open(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = _open(path)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
@@ -201,20 +216,16 @@ def _locked(path: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-@contextlib.contextmanager
-def _try_lock(path: Path, *, patience_seconds: float = 0.0) -> Iterator[bool]:
-    """Whether the lock was free within `patience_seconds`; it is ours for the block if so.
+def _lock_for_life(path: Path) -> bool:
+    """Takes the lock until this process has ended entirely; False when another has it.
 
-    A look at a lock takes it for a moment, so whoever means to keep one has some patience.
+    Whoever looks at a lock takes it for a moment, hence the second's patience.
     """
-    deadline = time.monotonic() + patience_seconds
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        while not (free := _lock_now(descriptor)) and time.monotonic() < deadline:
-            time.sleep(0.001)
-        yield free
-    finally:
-        os.close(descriptor)
+    descriptor = _open(path)
+    deadline = time.monotonic() + 1.0
+    while not (ours := _lock_now(descriptor)) and time.monotonic() < deadline:
+        time.sleep(0.001)
+    return ours
 
 
 def _lock_now(descriptor: int) -> bool:
@@ -226,8 +237,11 @@ def _lock_now(descriptor: int) -> bool:
 
 
 def _is_locked(path: Path) -> bool:
-    with _try_lock(path) as free:
-        return not free
+    descriptor = _open(path)
+    try:
+        return not _lock_now(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 from pathlib import Path
 
 import psutil
@@ -61,6 +62,13 @@ class StartedStack:
             if related and process.pid != self.process.pid:
                 self._seen[process.pid] = process
         return [process for process in self._seen.values() if lives(process)]
+
+    def left_behind(self) -> list[psutil.Process]:
+        """What still lives a moment after the end: an exiting process may need one to be gone."""
+        deadline = time.monotonic() + 2
+        while (left := self.family()) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return left
 
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)

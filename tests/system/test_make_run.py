@@ -70,7 +70,7 @@ def test_it_starts_serves_stops_and_the_second_start_keeps_the_data(start: Start
         assert created.status_code == 201, created.text
     first.signal(signal.SIGINT)
     assert first.exit_code() == 0, first.output
-    assert first.family() == []
+    assert first.left_behind() == []
     assert "killed" not in first.output
 
     second = start(*stack_command(offset))
@@ -79,7 +79,7 @@ def test_it_starts_serves_stops_and_the_second_start_keeps_the_data(start: Start
         assert [student["email"] for student in client.get("/students/").json()["items"]] == [ADA["email"]]
     second.signal(signal.SIGTERM)
     assert second.exit_code() == 0, second.output
-    assert second.family() == []
+    assert second.left_behind() == []
 
     for name in DEFAULT_PORTS:
         lines = (second.state_dir / "log" / f"{name}.jsonl").read_text().splitlines()
@@ -102,7 +102,7 @@ def test_make_run_passes_ctrl_c_on_and_leaves_nothing(start: Start, offset: int,
     running.interrupt_all()
     running.exit_code()
     assert "Stopped." in running.output
-    assert running.family() == []
+    assert running.left_behind() == []
 
 
 def test_a_killed_stack_leaves_no_service_behind(start: Start, offset: int) -> None:
@@ -118,7 +118,7 @@ def test_a_bad_setting_is_named_and_stops_the_start(start: Start, offset: int) -
     assert stack.exit_code(timeout=120) == 1
     assert "RATE_LIMIT_LOGIN" in stack.output
     assert "stopped with exit code 2" in stack.output
-    assert stack.family() == []
+    assert stack.left_behind() == []
 
 
 def test_the_plain_way_works_with_each_service_started_by_hand(start: Start, offset: int, gateway: str) -> None:

@@ -56,7 +56,7 @@ def test_a_signal_stops_everything_and_is_no_failure(start: Start, number: signa
     assert len(stack.family()) >= 6  # four services, Valkey and its supervisor
     stack.signal(number)
     assert stack.exit_code() == 0, stack.output
-    assert stack.family() == []
+    assert stack.left_behind() == []
 
 
 def test_services_stop_gently_the_gateway_first(start: Start) -> None:
@@ -109,7 +109,7 @@ def test_a_taken_port_is_one_clear_line_and_nothing_is_started(start: Start, off
         stack = start()
         assert stack.exit_code() == 1
     assert f"Port {8001 + offset} (student_service) is in use" in stack.output
-    assert stack.family() == []
+    assert stack.left_behind() == []
     assert not (stack.state_dir / "log").exists()
 
 
@@ -118,7 +118,7 @@ def test_a_service_that_dies_at_start_is_named_with_its_exit_code_and_last_words
     assert stack.exit_code() == 1
     assert "student_service stopped with exit code 2" in stack.output
     assert "configuration error: RATE_LIMIT_LOGIN: not a limit" in stack.output
-    assert stack.family() == []
+    assert stack.left_behind() == []
     assert log_of(stack, "student_service")[-1]["line"].startswith("configuration error")
 
 
@@ -129,7 +129,7 @@ def test_a_service_that_dies_later_stops_the_system(start: Start, offset: int) -
         urllib.request.urlopen(f"http://127.0.0.1:{8002 + offset}/crash", timeout=5)
     assert stack.exit_code() == 1
     assert "auth_service stopped with exit code 3" in stack.output
-    assert stack.family() == []
+    assert stack.left_behind() == []
 
 
 def test_a_service_that_never_gets_ready_is_named_with_its_answer(start: Start) -> None:
@@ -137,7 +137,7 @@ def test_a_service_that_never_gets_ready_is_named_with_its_answer(start: Start) 
     assert stack.exit_code() == 1
     assert "gateway was not ready after 3 seconds" in stack.output
     assert "it answers 503" in stack.output
-    assert stack.family() == []
+    assert stack.left_behind() == []
 
 
 def test_a_second_ctrl_c_kills_what_will_not_stop(start: Start) -> None:
@@ -152,7 +152,7 @@ def test_a_second_ctrl_c_kills_what_will_not_stop(start: Start) -> None:
 
     until(gone_after_another, timeout=8)  # it would wait ten seconds by itself
     assert stack.exit_code() == 0
-    assert stack.family() == []
+    assert stack.left_behind() == []
 
 
 def test_a_signal_that_comes_twice_at_once_is_still_a_gentle_stop(start: Start) -> None:
@@ -171,7 +171,7 @@ def test_a_services_own_workers_go_with_it(start: Start) -> None:
     assert len(workers) == 1
     stack.signal(signal.SIGTERM)
     assert stack.exit_code() == 0
-    assert stack.family() == []
+    assert stack.left_behind() == []
 
 
 def test_a_killed_stack_leaves_no_process_behind(start: Start) -> None:
@@ -187,7 +187,7 @@ def test_a_stack_stopped_while_starting_leaves_no_process_behind(start: Start) -
     until(lambda: "admin_ui" in stack.output, timeout=20)
     stack.signal(signal.SIGTERM)
     assert stack.exit_code() == 0
-    assert stack.family() == []
+    assert stack.left_behind() == []
 
 
 def test_a_valkey_that_is_killed_is_started_anew(start: Start) -> None:
