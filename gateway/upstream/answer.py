@@ -1,0 +1,166 @@
+"""Read one answer from a connection: llhttp parses, and this judges what llhttp lets pass.
+
+llhttp refuses in its strict mode bare LF, obs-fold, control characters, CL with TE, two lengths or a list of them,
+bad chunks. Added here is what a proxy needs beyond that: the versions and the transfer coding we speak, bounds,
+answers to HEAD (httptools can't tell llhttp of it), trailers that stay out of the headers, every byte too much.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NoReturn
+
+import httptools
+
+from gateway.upstream.request import Headers
+
+MAX_HEAD_BYTES: Final = 64 * 1024
+MAX_HEADERS: Final = 200
+
+
+class Answer:
+    """What has been read of an answer; itself the protocol that httptools calls back."""
+
+    __slots__ = (
+        "_fields",
+        "_parser",
+        "_received",
+        "_sees_end",
+        "_unproductive",
+        "chunks",
+        "content_length",
+        "fault",
+        "has_extra",
+        "head_done",
+        "headers",
+        "is_complete",
+        "is_head_request",
+        "keep_alive",
+        "status",
+        "until_eof",
+    )
+
+    def __init__(self) -> None:
+        self._parser: Any = httptools.HttpResponseParser(self)
+        self._sees_end = True  # whether the parser knows that the last message has ended
+        self.is_head_request = False
+        self.reset()
+
+    def reset(self) -> None:
+        """Make ready for the next answer on the same connection."""
+        self._fields: Headers = []
+        self._received = 0
+        self._unproductive = 0
+        self.status = 0
+        self.headers: Headers = []  # of the final response, once head_done
+        self.chunks: list[bytes] = []  # of the body, as far as nobody has taken them
+        self.content_length: int | None = None
+        self.fault: str | None = None
+        self.head_done = self.is_complete = self.has_extra = self.until_eof = self.keep_alive = False
+        if not self._sees_end:
+            self._parser = httptools.HttpResponseParser(self)
+            self._sees_end = True
+
+    def feed(self, data: bytes) -> None:
+        """Parse what has arrived; `fault` says whether it is wrong (and the error of httptools is raised)."""
+        chunk_count = len(self.chunks)
+        if not self._received and data[0] != 0x48:  # "H": llhttp would skip line ends
+            self.fault = "malformed"
+            return
+        self._received += len(data)
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            if not self.is_complete:
+                self.fault = self.fault or "malformed"
+                return
+            self.has_extra = True
+        if self.is_complete:
+            if data[-1] in b"\r\n" and not self._ends_right(data):
+                self.has_extra = True
+        elif not self.head_done:
+            if self._received > MAX_HEAD_BYTES:
+                self.fault = "head_too_large"
+        elif len(self.chunks) > chunk_count:
+            self._unproductive = 0
+        else:  # chunk extensions or trailers
+            self._unproductive += len(data)
+            if self._unproductive > MAX_HEAD_BYTES:
+                self.fault = "framing_too_large"
+
+    def _ends_right(self, data: bytes) -> bool:
+        """Tell whether no line end came after the answer: llhttp skips those in silence. In doubt it says no."""
+        if self.content_length is not None and self.chunks:
+            return data.endswith(self.chunks[-1])
+        return data.endswith(b"\r\n\r\n") and not data.endswith(b"\r\n\r\n\r\n")
+
+    # httptools
+
+    def on_message_begin(self) -> None:
+        if self.is_complete:
+            self._stop("extra")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._fields.append((name.lower(), value.rstrip()))
+
+    def on_headers_complete(self) -> None:
+        parser = self._parser
+        status: int = parser.get_status_code()
+        version: str = parser.get_http_version()
+        fields = self._fields
+        self._fields = []  # what on_header adds from now on are trailers, and nobody's
+        if version not in {"1.1", "1.0"}:
+            self._stop("version")
+        if not 100 <= status <= 599:
+            self._stop("status")
+        if status == 101:
+            self._stop("switching_protocols")
+        self._check_size(fields)
+        if status < 200:
+            self.status = status  # 100, 102, 103: for us alone, and skipped
+            return
+        by_name = dict(fields)  # llhttp has seen to it that there is one Content-Length at most
+        length = by_name.get(b"content-length")
+        if b"transfer-encoding" in by_name:
+            self._check_codings(fields, version)
+        elif length is None and status not in {204, 304}:
+            self.until_eof = not self.is_head_request
+        if length is not None:
+            self.content_length = int(length)
+        self.status = status
+        self.headers = fields
+        self.keep_alive = parser.should_keep_alive() and not self.until_eof
+        self.head_done = True
+        if self.is_head_request:
+            self.is_complete = True
+            self._sees_end = False
+
+    def on_body(self, body: bytes) -> None:
+        if self.is_complete:  # a body in an answer to HEAD
+            self._stop("extra")
+        self.chunks.append(body)
+
+    def on_message_complete(self) -> None:
+        if self.head_done:
+            self.is_complete = True
+
+    def _check_size(self, fields: Headers) -> None:
+        if len(fields) > MAX_HEADERS:
+            self._stop("too_many_headers")
+        if (
+            self._received > MAX_HEAD_BYTES
+            and sum(len(name) + len(value) + 4 for name, value in fields) > MAX_HEAD_BYTES
+        ):
+            self._stop("head_too_large")
+
+    def _check_codings(self, fields: Headers, version: str) -> None:
+        """RFC 9112 §6.1: chunked, once, and nothing else; in HTTP/1.0 there is no such thing."""
+        codings = [value.lower() for name, value in fields if name == b"transfer-encoding"]
+        if codings != [b"chunked"]:
+            self._stop("transfer_encoding")
+        if version != "1.1":
+            self._stop("chunked_http10")
+
+    def _stop(self, fault: str) -> NoReturn:
+        """Stop the parser, from inside one of its calls."""
+        self.fault = fault
+        raise ValueError(fault)

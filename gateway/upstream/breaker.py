@@ -1,0 +1,58 @@
+"""When a replica is left alone, and when it is tried again. Pure: the clock is passed in.
+
+    closed ──failures in a row──▶ open ──after a time──▶ half open ──trial fails──▶ open, for twice as long
+       ▲──────────────── any complete answer ───────────────┘
+
+A complete answer proves life wherever it comes from, be it one that was asked for before the replica was ejected.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from gateway.upstream.policy import BreakerPolicy
+
+State = Literal["closed", "open", "half_open"]
+
+
+class Breaker:
+    """One replica's state. `failures` counts those in a row."""
+
+    __slots__ = ("_open_seconds", "_policy", "failures", "retry_at", "state")
+
+    def __init__(self, policy: BreakerPolicy) -> None:
+        self._policy = policy
+        self._open_seconds = policy.open_seconds
+        self.state: State = "closed"
+        self.failures = 0
+        self.retry_at = 0.0  # the time from which a trial is due, while open
+
+    def may_try(self, now: float) -> bool:
+        """Tell whether `begin_trial` is due: open for long enough, and no trial under way."""
+        return self.state == "open" and now >= self.retry_at
+
+    def begin_trial(self) -> None:
+        self.state = "half_open"
+
+    def abandon_trial(self, now: float) -> None:
+        """Note that a trial ended without telling anything (its client left): the next one is due at once."""
+        if self.state == "half_open":
+            self.state = "open"
+            self.retry_at = now
+
+    def record_success(self) -> None:
+        self.state = "closed"
+        self.failures = 0
+        self._open_seconds = self._policy.open_seconds
+
+    def record_failure(self, now: float) -> None:
+        self.failures += 1
+        if self.state == "half_open":
+            self._open_seconds = min(2 * self._open_seconds, self._policy.open_seconds_max)
+            self._open(now)
+        elif self.state == "closed" and self.failures >= self._policy.failures:
+            self._open(now)
+
+    def _open(self, now: float) -> None:
+        self.state = "open"
+        self.retry_at = now + self._open_seconds

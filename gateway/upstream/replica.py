@@ -1,0 +1,203 @@
+"""One replica of an upstream: where it is, its connections, and whether it is to be trusted with requests."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from typing import Literal
+from urllib.parse import urlsplit
+
+from gateway.upstream.breaker import Breaker
+from gateway.upstream.connection import Connection, Owner, StaleConnection
+from gateway.upstream.errors import ConnectError, UpstreamError, UpstreamTimeout
+from gateway.upstream.policy import UpstreamPolicy
+
+
+class Replica:
+    """The connections' owner. A request holds one of `max_connections` slots from `take` until its exchange ends.
+
+    `on_free` is called after each time a slot has become free or the breaker has changed.
+    """
+
+    __slots__ = (
+        "_clock",
+        "_connections",
+        "_host",
+        "_idle",
+        "_on_free",
+        "_policy",
+        "_port",
+        "_tls",
+        "breaker",
+        "host_line",
+        "name",
+        "outstanding",
+        "probe",
+    )
+
+    def __init__(
+        self,
+        url: str,
+        policy: UpstreamPolicy,
+        clock: Callable[[], float],
+        on_free: Callable[[], None],
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        scheme, host, port = _parse_url(url)
+        bracketed = f"[{host}]" if ":" in host else host
+        is_default_port = port == (443 if scheme == "https" else 80)
+        authority = bracketed if is_default_port else f"{bracketed}:{port}"
+        self.name = f"{bracketed}:{port}"
+        self.host_line = b"host: %b\r\n\r\n" % authority.encode("ascii")  # and the end of the head
+        self.breaker = Breaker(policy.breaker)
+        self.outstanding = 0
+        self.probe: asyncio.Task[None] | None = None
+        self._host = host
+        self._port = port
+        self._tls = (tls or ssl.create_default_context()) if scheme == "https" else None
+        self._policy = policy
+        self._clock = clock
+        self._on_free = on_free
+        self._connections: set[Connection] = set()
+        self._idle: list[Connection] = []  # the last one used is the next one used: the others grow old and go
+
+    # Slots
+
+    def has_room(self, now: float) -> bool:
+        return self.outstanding < self._policy.max_connections and self.accepts(now)
+
+    def accepts(self, now: float) -> bool:
+        """Tell whether requests may go here: it is healthy, or a trial is due and a request must serve as one."""
+        breaker = self.breaker
+        return breaker.state == "closed" or (self._policy.probe_path is None and breaker.may_try(now))
+
+    def take(self) -> None:
+        self.outstanding += 1
+        if self.breaker.state == "open":
+            self.breaker.begin_trial()
+
+    def give_back(self) -> None:
+        """Return a slot that was taken, but not used for an exchange to its end."""
+        self.outstanding -= 1
+        self.breaker.abandon_trial(self._clock())
+        self._on_free()
+
+    # Connections
+
+    def pop_idle(self, now: float, *, is_safe: bool) -> Connection | None:
+        """Return a kept-alive connection. What must not be sent twice gets only one that the kernel calls alive."""
+        idle = self._idle
+        while idle:
+            connection = idle.pop()
+            transport = connection.transport
+            if connection.deadline > now and not transport.is_closing() and (is_safe or connection.is_alive()):
+                return connection
+            self._connections.discard(connection)
+            transport.abort()
+        return None
+
+    def drop_idle(self) -> None:
+        """Close them all: one of them was found dead."""
+        while self._idle:
+            connection = self._idle.pop()
+            self._connections.discard(connection)
+            connection.transport.abort()
+
+    async def connect(self, until: float) -> Connection:
+        """Open a connection. Raises ConnectError, or UpstreamTimeout if it takes until the time `until`."""
+        if len(self._connections) >= self._policy.max_connections and self._idle:
+            oldest = self._idle.pop(0)
+            self._connections.discard(oldest)
+            oldest.transport.abort()
+        try:
+            return await self.open(self, until)
+        except UpstreamError:
+            self.breaker.record_failure(self._clock())
+            raise
+
+    async def open(self, owner: Owner, until: float) -> Connection:
+        """Open a connection for `owner`, outside this replica's pool; raises as `connect`."""
+        loop = asyncio.get_running_loop()
+        started = self._clock()
+        try:
+            async with asyncio.timeout(until - started):
+                _, connection = await loop.create_connection(
+                    lambda: Connection(owner, loop, self._policy.deadlines, self._clock),
+                    self._host,
+                    self._port,
+                    ssl=self._tls,
+                )
+        except TimeoutError as error:
+            raise UpstreamTimeout("connect", replica=self.name) from error
+        except OSError as error:
+            raise ConnectError(f"{self.name} can't be reached: {error}", replica=self.name) from error
+        connection.connect_seconds = self._clock() - started
+        return connection
+
+    def sweep(self, now: float) -> bool:
+        """End what has passed its deadline; tell whether there is anything left to watch."""
+        for connection in [each for each in self._connections if each.deadline <= now]:
+            connection.expire(now)
+        return bool(self._connections) or self.breaker.state != "closed"
+
+    def close(self) -> None:
+        """End everything now, exchanges under way too."""
+        if self.probe is not None:
+            self.probe.cancel()
+        for connection in list(self._connections):
+            connection.close()
+
+    @property
+    def idle_count(self) -> int:
+        return len(self._idle)
+
+    # What the connections tell
+
+    def opened(self, connection: Connection) -> None:
+        self._connections.add(connection)
+
+    def lost(self, connection: Connection) -> None:
+        """A connection without an exchange has ended."""
+        self._connections.discard(connection)
+        if connection in self._idle:
+            self._idle.remove(connection)
+
+    def done(self, connection: Connection, *, reusable: bool) -> None:
+        if self.breaker.failures:
+            self.breaker.record_success()
+        if reusable:
+            connection.deadline = self._clock() + self._policy.keepalive_seconds
+            self._idle.append(connection)
+        else:
+            self._connections.discard(connection)
+        self.outstanding -= 1
+        self._on_free()
+
+    def failed(self, connection: Connection, error: BaseException) -> None:
+        self._connections.discard(connection)
+        if isinstance(error, UpstreamError) and not isinstance(error, StaleConnection) and not _is_ours(error):
+            self.breaker.record_failure(self._clock())
+        self.outstanding -= 1
+        self.breaker.abandon_trial(self._clock())
+        self._on_free()
+
+    def abandoned(self, connection: Connection) -> None:
+        self._connections.discard(connection)
+        self.give_back()
+
+
+def _is_ours(error: UpstreamError) -> bool:
+    """Tell whether the total deadline passed in mid-body: its reader is as likely to be slow as the replica."""
+    return isinstance(error, UpstreamTimeout) and error.phase == "total"
+
+
+def _parse_url(url: str) -> tuple[Literal["http", "https"], str, int]:
+    """Return scheme, host and port; raises ValueError for what isn't the plain base URL of a replica."""
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError(f"an upstream's URL is http://HOST:PORT or https://HOST:PORT, not {url!r}")
+    if parts.path not in {"", "/"} or parts.query or parts.fragment or parts.username or parts.password:
+        raise ValueError(f"an upstream's URL ends after its port: {url!r}")
+    scheme: Literal["http", "https"] = "https" if parts.scheme == "https" else "http"
+    return scheme, parts.hostname, parts.port or (443 if scheme == "https" else 80)

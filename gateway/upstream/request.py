@@ -1,0 +1,49 @@
+"""A request as it is written: its head's bytes, and where its body comes from (RFC 9112 §3, §6). Pure."""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+Headers = list[tuple[bytes, bytes]]
+
+# RFC 9110 §9.2.1; TRACE is none of a gateway's business.
+SAFE_METHODS: Final = frozenset({b"GET", b"HEAD", b"OPTIONS"})
+_NO_BODY_EXPECTED: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"DELETE", b"CONNECT", b"TRACE"})
+
+
+class BodySource(Protocol):
+    """A request body that arrives while it is sent. `known_length` in bytes, or None (it is sent in chunks then)."""
+
+    @property
+    def known_length(self) -> int | None: ...
+
+    async def read(self) -> bytes:
+        """Return some bytes, b"" at the end. What it raises, `send` raises."""
+
+
+def render_head(method: bytes, target: bytes, headers: Headers, framing: bytes) -> bytes:
+    """Return the head's bytes up to the empty line, which is to follow (after Host, if `lacks_host`).
+
+    Names are lower-case. Raises ValueError where a field could break out of its line, or frames the message itself.
+    """
+    lines = b"\r\n".join(map(b": ".join, headers))  # 3 times as fast as formatting line by line
+    head = b"%b %b HTTP/1.1\r\n%b\r\n" % (method, target, lines) if lines else b"%b %b HTTP/1.1\r\n" % (method, target)
+    line_count = len(headers) + 1
+    if head.count(b"\n") != line_count or head.count(b"\r") != line_count or b"\0" in head or b" " in target:
+        raise ValueError("a request's target or header would break its line")
+    if b"\r\ncontent-length:" in head or b"\r\ntransfer-encoding:" in head:
+        raise ValueError("content-length and transfer-encoding are set here, not by the caller")
+    return head + framing
+
+
+def lacks_host(head: bytes) -> bool:
+    """Tell whether a rendered head still needs its Host."""
+    return b"\r\nhost: " not in head
+
+
+def framing_of(method: bytes, body: BodySource | bytes | None) -> bytes:
+    """Return the header lines that tell where the body ends."""
+    if body is None or body == b"":
+        return b"" if method in _NO_BODY_EXPECTED else b"content-length: 0\r\n"
+    length = len(body) if isinstance(body, bytes) else body.known_length
+    return b"transfer-encoding: chunked\r\n" if length is None else b"content-length: %d\r\n" % length
