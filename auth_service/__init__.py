@@ -1,0 +1,1 @@
+"""Users, sessions, tokens and revocations: the only service that signs."""
