@@ -1,0 +1,1 @@
+"""Student records: what a registrar keeps about each student, and everything that ever changed in it."""

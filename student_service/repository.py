@@ -1,0 +1,211 @@
+"""Students in the database: reading one, and every change of one together with its history.
+
+Each function works in the transaction of the connection it is given. The rules decide what a change amounts to;
+here it is made so: nothing is written when nothing differs, and each change makes the next version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import Connection, func, insert, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import IntegrityError
+
+from servicekit.ids import uuid7
+from servicekit.paging import page
+from servicekit.problems import Conflict, NotFound
+from student_service import history, rules
+from student_service.errors import DuplicateStudent
+from student_service.folding import keys_of
+from student_service.history import Actor
+from student_service.listing import Filters, Order
+from student_service.models import number_counters, students
+
+Student = dict[str, Any]
+Precondition = Callable[[int], None]  # gets the version there is; raises when the change must not be made
+
+c = students.c
+PUBLIC = (
+    c.id, c.student_number, c.first_name, c.middle_name, c.last_name, c.preferred_name, c.email, c.phone,
+    c.date_of_birth, c.program, c.year, c.status, c.enrolled_on, c.guardians, c.notes, c.version, c.created_at,
+    c.created_by, c.updated_at, c.updated_by, c.deleted_at,
+)  # fmt: skip
+PUBLIC_NAMES = tuple("".join(column.name) for column in PUBLIC)  # plain str: orjson refuses subclasses as keys
+ONE = select(*PUBLIC)
+MAX_NUMBER_ATTEMPTS = 10_000
+MAX_PROGRAMS_IN_STATS = 500
+
+
+def find(conn: Connection, student_id: str, *, also_deleted: bool = False) -> Student:
+    """One student.
+
+    Raises:
+        NotFound: There is none, or it is deleted and ``also_deleted`` is false.
+    """
+    return _one(conn, student_id, also_deleted=also_deleted, lock=False)
+
+
+def listed(conn: Connection, filters: Filters, order: Order, limit: int, cursor: str | None) -> dict[str, Any]:
+    """A page of the students that pass the filters.
+
+    Raises:
+        Unprocessable: The cursor isn't one of this list.
+    """
+    conditions = filters.conditions()
+    hidden = tuple(column for column in order.columns if column.name not in PUBLIC_NAMES)
+    query = select(*PUBLIC, *hidden).where(*conditions).order_by(*order.clauses()).limit(limit + 1)
+    if cursor is not None:
+        query = query.where(order.after(order.position(cursor, filters)))
+    rows = conn.execute(query).all()
+    shown = rows[:limit]
+    if cursor is None and len(rows) <= limit:
+        total = len(rows)  # all of them are here: no need to count
+    else:
+        total = conn.execute(select(func.count()).select_from(students).where(*conditions)).scalar_one()
+    next_cursor = order.cursor(filters, shown[-1]) if len(rows) > limit else None
+    # zip ends with the shorter: the columns that only the cursor needs fall off.
+    return page([dict(zip(PUBLIC_NAMES, row, strict=False)) for row in shown], next_cursor, total)
+
+
+def create(conn: Connection, fields: rules.Fields, actor: Actor) -> Student:
+    """Add a student, with a number made for it unless it brings one.
+
+    Raises:
+        DuplicateStudent: Another one has this number or e-mail.
+    """
+    system = {"id": uuid7(), "version": 1, "created_at": actor.now, "created_by": actor.username}
+    system |= {"updated_at": actor.now, "updated_by": actor.username, "deleted_at": None}
+    for _ in range(MAX_NUMBER_ATTEMPTS):
+        number = fields["student_number"] or _next_number(conn, actor.now.year)
+        student = {**fields, **system, "student_number": number}
+        keys = keys_of(student)
+        if _insert_unless_taken(conn, {**student, **keys}):
+            changes = rules.difference(rules.NOTHING, student)
+            history.record(conn, student["id"], 1, "created", changes, actor)
+            return {name: student[name] for name in PUBLIC_NAMES}
+        duplicate = _duplicate(conn, keys)
+        if duplicate is not None and (duplicate.field == "email" or fields["student_number"]):
+            raise duplicate
+        # Somebody chose by hand the number that was next: take the one after it.
+    raise Conflict("No student number is free; give one.", field="student_number")
+
+
+def change(
+    conn: Connection,
+    student_id: str,
+    actor: Actor,
+    precondition: Precondition,
+    edit: Callable[[Student], rules.Fields],
+) -> tuple[Student, bool]:
+    """Change the fields of a student to what ``edit`` makes of it; also says whether anything differed.
+
+    Raises:
+        NotFound: There is none. DuplicateStudent: another one has the new number or e-mail.
+    """
+    before = _one(conn, student_id, also_deleted=False, lock=True)
+    precondition(before["version"])
+    after = edit(before)
+    changes = rules.difference(before, after)
+    if not changes:
+        return before, False
+    keys = keys_of(after)
+    duplicate = _duplicate(conn, keys, but=student_id)
+    if duplicate is not None:
+        raise duplicate
+    student = _write(conn, before, {name: after[name] for name in rules.FIELDS} | keys, actor)
+    history.record(conn, student_id, student["version"], "updated", changes, actor)
+    return student, True
+
+
+def set_deleted(
+    conn: Connection, student_id: str, actor: Actor, precondition: Precondition, *, deleted: bool
+) -> tuple[Student, bool]:
+    """Delete a student softly, or restore it; restoring one that isn't deleted changes nothing.
+
+    Raises:
+        NotFound: There is none, or it is to be deleted and already is.
+    """
+    before = _one(conn, student_id, also_deleted=not deleted, lock=True)
+    precondition(before["version"])
+    if not deleted and before["deleted_at"] is None:
+        return before, False
+    deleted_at = actor.now if deleted else None
+    student = _write(conn, before, {"deleted_at": deleted_at}, actor)
+    told = [rules.Change("deleted_at", before["deleted_at"], deleted_at)]
+    history.record(conn, student_id, student["version"], "deleted" if deleted else "restored", told, actor)
+    return student, True
+
+
+def stats(conn: Connection) -> dict[str, Any]:
+    """How many students there are, in all and by status, program and year; deleted ones only as ``deleted``."""
+    present = c.deleted_at.is_(None)
+    count = func.count().label("count")
+    by_status = dict.fromkeys(rules.STATUSES, 0)
+    for status, number in conn.execute(select(c.status, count).where(present).group_by(c.status)):
+        by_status[status] = number
+    by_program = select(c.program, count).where(present).group_by(c.program)
+    by_program = by_program.order_by(count.desc(), c.program).limit(MAX_PROGRAMS_IN_STATS)
+    by_year = select(c.year, count).where(present).group_by(c.year).order_by(c.year.asc().nulls_first())
+    return {
+        "total": sum(by_status.values()),
+        "deleted": conn.execute(select(count).where(c.deleted_at.is_not(None))).scalar_one(),
+        "by_status": by_status,
+        "by_program": [{"program": program, "count": number} for program, number in conn.execute(by_program)],
+        "by_year": [{"year": year, "count": number} for year, number in conn.execute(by_year)],
+    }
+
+
+def _one(conn: Connection, student_id: str, *, also_deleted: bool, lock: bool) -> Student:
+    query = ONE.where(c.id == student_id)
+    if lock:
+        query = query.with_for_update()  # on SQLite the transaction itself is the lock
+    row = conn.execute(query).first()
+    if row is None or (row.deleted_at is not None and not also_deleted):
+        raise NotFound("There is no such student.")
+    return dict(zip(PUBLIC_NAMES, row, strict=True))
+
+
+def _write(conn: Connection, before: Student, new: dict[str, Any], actor: Actor) -> Student:
+    new = {**new, "version": before["version"] + 1, "updated_at": actor.now, "updated_by": actor.username}
+    try:
+        conn.execute(update(students).where(c.id == before["id"]).values(**new))
+    except IntegrityError as error:
+        # PostgreSQL only: another transaction took the value after we looked.
+        raise DuplicateStudent("email" if "email_key" in str(error.orig) else "student_number") from None
+    return before | {name: value for name, value in new.items() if name in PUBLIC_NAMES}
+
+
+def _insert_unless_taken(conn: Connection, values: dict[str, Any]) -> bool:
+    """Insert a student, waiting for whoever inserts the same number or e-mail just now; False when it is taken."""
+    if conn.dialect.name == "postgresql":
+        return conn.execute(postgresql.insert(students).on_conflict_do_nothing(), values).rowcount == 1
+    return conn.execute(sqlite.insert(students).on_conflict_do_nothing(), values).rowcount == 1
+
+
+def _duplicate(conn: Connection, keys: dict[str, str | None], but: str | None = None) -> DuplicateStudent | None:
+    same_email, same_number = c.email_key == keys["email_key"], c.student_number_key == keys["student_number_key"]
+    query = select(c.id, c.deleted_at, same_email.label("by_email")).where(or_(same_email, same_number))
+    if but is not None:
+        query = query.where(c.id != but)
+    row = conn.execute(query.order_by(same_email.desc()).limit(1)).first()
+    if row is None:
+        return None
+    field = "email" if row.by_email else "student_number"
+    return DuplicateStudent(field, taken_by=row.id, is_deleted=row.deleted_at is not None)
+
+
+def _next_number(conn: Connection, year: int) -> str:
+    """The next number of the year, like ``2026-000123``; on PostgreSQL its row is held until the transaction ends."""
+    counter = number_counters.c
+    counted = update(number_counters).where(counter.year == year).values(last=counter.last + 1).returning(counter.last)
+    last = conn.execute(counted).scalar_one_or_none()
+    if last is None:
+        first = {"year": year, "last": 0}
+        if conn.dialect.name == "postgresql":
+            conn.execute(postgresql.insert(number_counters).on_conflict_do_nothing(), first)
+        else:
+            conn.execute(insert(number_counters), first)
+        last = conn.execute(counted).scalar_one()
+    return f"{year}-{last:06d}"
