@@ -9,7 +9,7 @@ import asyncio
 import socket
 import struct
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import WeakKeyDictionary
 
 from uvicorn.config import Config
@@ -21,13 +21,15 @@ from gateway.edge.body import Body
 from gateway.edge.deadlines import EdgeLimits, Sweeper
 from gateway.edge.errors import Refused
 from gateway.edge.exchange import Exchange
-from gateway.edge.refusal import Refusal, describe, refusals, render, wants_no_body
+from gateway.edge.refusal import Refusal, chosen_request_id, describe, refusals, render
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGIVersions
 
 _sweepers: WeakKeyDictionary[ServerState, Sweeper] = WeakKeyDictionary()
 
 _TCP_CLOSE, _TCP_CLOSE_WAIT = 7, 8  # tcp(7), <netinet/tcp.h>: reset by the client, closed by the client
 
-_FAILED = Refused(500, "application", "The server failed to answer this request.")
 _HEAD_TOO_SLOW = Refused(408, "head_timeout", "The request's head didn't arrive in time.")
 _BODY_TOO_SLOW = Refused(408, "body_timeout", "The request's body arrives too slowly.")
 
@@ -56,7 +58,8 @@ class EdgeConnection(HttpToolsProtocol):
         self._accepted = 0  # how much of it has passed check_partial
         self._exchange: Exchange | None = None  # until its response is sent and its body has arrived
         self._body: Body | None = None  # while it arrives
-        self._head = b""  # of the exchange, to name it should its body be refused
+        self._asgi: ASGIVersions = {"version": self.asgi_version, "spec_version": "2.3"}  # the same for every request
+        self._raw_root_path = self.root_path.encode("ascii")
         # What the sweep looks at
         self._since = 0.0  # of the connection, of the last response, or of the first byte of a head
         self._is_new = True  # no request yet: its head must come at once
@@ -140,29 +143,41 @@ class EdgeConnection(HttpToolsProtocol):
         elif self._has_eof:
             self.transport.close()
 
-    def _refuse(self, refused: Refused, head: bytes) -> None:
+    def refuse(self, refused: Refused, head: bytes) -> None:
+        """Answer a head that never became a request, and end the connection."""
+        refusal = describe(refused, head, self._client_address())
+        self._record(refusal)
+        if not self.transport.is_closing():
+            self.transport.write(render(refusal, refused.detail, self.server_state.default_headers))
+            self._linger()
+
+    def refuse_exchange(self, refused: Refused, exchange: Exchange) -> None:
         """Answer in the application's place and end the connection; break it off if the application has begun."""
-        refusal = describe(refused, head, self.client[0] if self.client else "")
-        refusals[refused.status, refused.reason] += 1
-        type(self).on_refused(refusal)
-        exchange, self._exchange, self._body = self._exchange, None, None
-        if exchange is not None and exchange.response_started:
+        scope = exchange.scope
+        refusal = exchange.refusal = Refusal(
+            client=self._client_address(),
+            status=refused.status,
+            reason=refused.reason,
+            method=scope["method"],
+            path=scope["raw_path"].decode("ascii"),
+            request_id=exchange.request_id or chosen_request_id(scope["headers"]),
+            reached_application=exchange.is_running,
+        )
+        self._record(refusal)
+        self._exchange = self._body = None
+        if exchange.response_started:
             self.break_off(reset=True)
         elif not self.transport.is_closing():
-            default_headers = self.server_state.default_headers
-            body = not wants_no_body(head)
-            self.transport.write(render(refusal, refused.detail, body=body, default_headers=default_headers))
+            self.transport.write(render(refusal, refused.detail, self.server_state.default_headers))
             self._linger()
-        if exchange is not None:
-            exchange.leave()
+        exchange.leave()
 
-    def answer_failure(self) -> None:
-        """Answer 500: the application failed before it began its response."""
-        exchange = self._exchange
-        if exchange is not None:
-            lines = [b"%b: %b" % field for field in exchange.scope["headers"] if field[0] == b"x-request-id"]
-            line = f"{exchange.scope['method']} ".encode() + exchange.scope["raw_path"] + b" HTTP/1.1"
-            self._refuse(_FAILED, b"\r\n".join([line, *lines, b""]))
+    def _record(self, refusal: Refusal) -> None:
+        refusals[refusal.status, refusal.reason] += 1
+        type(self).on_refused(refusal)
+
+    def _client_address(self) -> str:
+        return self.client[0] if self.client else ""
 
     def break_off(self, *, reset: bool) -> None:
         """End the connection in the middle of a response; with `reset` so that it can't be taken for its end."""
@@ -207,7 +222,7 @@ class EdgeConnection(HttpToolsProtocol):
                 self._body_seconds += elapsed
                 allowed = limits.body_bytes_per_second * self._body_seconds
                 if self._body_seconds > limits.body_grace_seconds and self._body_bytes < allowed:
-                    self._refuse(_BODY_TOO_SLOW, self._head)
+                    self.refuse_exchange(_BODY_TOO_SLOW, exchange)
         elif self._body is not None:
             if now - self._since > limits.linger_seconds:
                 self.transport.close()
@@ -216,12 +231,12 @@ class EdgeConnection(HttpToolsProtocol):
 
     def _sweep_waiting(self, waited: float) -> None:
         """No request is under way: a head is arriving, or the connection is idle."""
-        if self._pending and self._pending != b"\r\n":
+        if self._draining and waited > self.limits.drain_seconds:
+            self.transport.close()
+        elif self._pending and self._pending != b"\r\n":
             if waited > self.limits.head_seconds:
-                self._refuse(_HEAD_TOO_SLOW, bytes(self._pending))
-            return
-        allowed = self.limits.head_seconds if self._is_new else self.timeout_keep_alive
-        if waited > (min(allowed, self.limits.drain_seconds) if self._draining else allowed):
+                self.refuse(_HEAD_TOO_SLOW, bytes(self._pending))
+        elif waited > (self.limits.head_seconds if self._is_new else self.timeout_keep_alive):
             self.transport.close()
 
     def _has_left_unread(self) -> bool:

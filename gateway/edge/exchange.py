@@ -10,14 +10,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-import uuid
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Iterable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from gateway.edge.errors import ResponseAborted
-from servicekit.problems import MEDIA_TYPE, problem_body
+from gateway.edge.errors import Refused, ResponseAborted
+from gateway.edge.refusal import Refusal, chosen_request_id
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGI3Application, ASGIReceiveEvent, HTTPScope
@@ -37,6 +36,8 @@ _MAX_NAMES = 1024
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
 _WITHOUT_BODY = frozenset((204, 304))
 
+_FAILED = Refused(500, "application", "The server failed to answer this request.")
+
 _logger = logging.getLogger("uvicorn.error")
 
 
@@ -51,24 +52,35 @@ class Exchange:
         "_end_told",
         "_event",
         "_flow",
+        "_is_http_11",
         "_length_left",
+        "_method",
         "_on_leaving",
         "_transport",
         "buffered",
         "client_left",
+        "is_running",
         "keep_alive",
         "more_body",
+        "refusal",
+        "request_id",
         "response_complete",
         "response_started",
         "scope",
         "waiting_for_continue",
     )
 
+    scope: HTTPScope
+
     def __init__(
-        self, connection: EdgeConnection, scope: HTTPScope, *, keep_alive: bool, expects_continue: bool
+        self, connection: EdgeConnection, method: str, *, is_http_11: bool, keep_alive: bool, expects_continue: bool
     ) -> None:
-        self.scope = scope
+        self.request_id = ""  # the application may tell, for the answer should the edge have to give it
+        self.refusal: Refusal | None = None  # that answer, once given
+        self.is_running = False
         self._connection = connection
+        self._method = method
+        self._is_http_11 = is_http_11
         self._transport = connection.transport
         self._flow = connection.flow
         self._event: asyncio.Event | None = None
@@ -146,7 +158,7 @@ class Exchange:
             # Where only the connection's end would mark the body's end, a plain close would look complete.
             self._connection.break_off(reset=self._length_left is None)
         else:
-            self._connection.answer_failure()
+            self._connection.refuse_exchange(_FAILED, self)
 
     async def receive(self) -> ASGIReceiveEvent:
         if self.waiting_for_continue and not self._transport.is_closing():
@@ -182,44 +194,54 @@ class Exchange:
         else:
             self._send_body(message.get("body", b""), more=message.get("more_body", False))
 
-    def _start(self, status: int, sent_headers: Any) -> None:
-        headers: list[tuple[bytes, bytes]] = list(sent_headers)
+    def _start(self, status: int, sent_headers: Iterable[tuple[bytes, bytes]]) -> None:
+        headers = list(sent_headers)
         fields = dict(headers)
-        method = self.scope["method"]
+        has_repeated = len(fields) != len(headers)
         if self.keep_alive and not self._connection.can_outlive(self):
             self.keep_alive = False
-        headers += [field for field in self._connection.server_state.default_headers if field[0] not in fields]
+        for default in self._connection.server_state.default_headers:
+            if default[0] not in fields:
+                headers.append(default)  # noqa: PERF401 - a loop over one or two costs less than a comprehension
         if b"connection" in fields and b"close" in fields[b"connection"].lower():
             self.keep_alive = False
         elif not self.keep_alive:
             headers.append((b"connection", b"close"))
+        self._choose_framing(status, headers, fields, has_repeated=has_repeated)
 
-        self._bodiless = method == "HEAD" or status in _WITHOUT_BODY
+        block = b"\r\n".join(map(b": ".join, headers))
+        # No control character but the line ends put here: no name or value can have smuggled in another line.
+        if (
+            block.translate(None, _ORDINARY_OCTETS) != b"\r\n" * (len(headers) - 1)
+            or block.count(b"\r\n") != len(headers) - 1
+            or not (_names.issuperset(fields) or all(map(_learn_name, fields)))
+        ):
+            raise RuntimeError("Invalid HTTP header in the response.")
+        self.response_started = True
+        self._transport.write(b"".join((STATUS_LINE[status], block, b"\r\n\r\n")))
+
+    def _choose_framing(
+        self, status: int, headers: list[tuple[bytes, bytes]], fields: dict[bytes, bytes], *, has_repeated: bool
+    ) -> None:
+        """Decide how the client will know where the body ends (RFC 9112 §6.3)."""
+        self._bodiless = self._method == "HEAD" or status in _WITHOUT_BODY
         length = fields.get(b"content-length")
-        if length is not None:
-            self._length_left = int(length)
-        elif b"transfer-encoding" in fields:
+        if b"transfer-encoding" in fields:
             raise RuntimeError("Transfer-Encoding is the server's to choose.")
+        if length is not None:
+            if not length.isdigit() or (has_repeated and _count(headers, b"content-length") > 1):
+                raise RuntimeError("Invalid Content-Length in the response.")
+            self._length_left = int(length)
+            if status == 204:
+                headers.remove((b"content-length", length))  # RFC 9110 §8.6
         elif self._bodiless:
             pass
-        elif self.scope["http_version"] == "1.1":
+        elif self._is_http_11:
             self._chunked = True
             headers.append((b"transfer-encoding", b"chunked"))
         else:
             self._length_left = None
             self.keep_alive = False
-        block = b"\r\n".join([b": ".join(header) for header in headers])
-        # No control character but the line ends put here: no name or value can have smuggled in another line.
-        if (
-            block.translate(None, _ORDINARY_OCTETS) != b"\r\n" * (len(headers) - 1)
-            or block.count(b"\r\n") != len(headers) - 1
-            or (not _names.issuperset(fields) and not all(map(_learn_name, fields)))
-        ):
-            raise RuntimeError("Invalid HTTP header in the response.")
-        if length is not None and len(fields) != len(headers) and _repeats(headers, b"content-length"):
-            raise RuntimeError("Content-Length is repeated in the response.")
-        self.response_started = True
-        self._transport.write(b"".join((STATUS_LINE[status], block, b"\r\n\r\n")))
 
     def _send_body(self, body: bytes, *, more: bool) -> None:
         if self._bodiless:
@@ -254,31 +276,15 @@ def _learn_name(name: bytes) -> bool:
     return True
 
 
-def _repeats(headers: list[tuple[bytes, bytes]], wanted: bytes) -> bool:
-    return sum(name == wanted for name, _ in headers) > 1
+def _count(headers: list[tuple[bytes, bytes]], wanted: bytes) -> int:
+    return sum(name == wanted for name, _ in headers)
 
 
-async def answer_asterisk(_scope: Any, _receive: Any, send: Any) -> None:
+async def answer_asterisk(scope: Any, _receive: Any, send: Any) -> None:
     """`OPTIONS *` asks about the server as a whole (RFC 9110 §9.3.7)."""
     headers = [
         (b"allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
-        (b"x-request-id", uuid.uuid4().hex.encode()),
+        (b"x-request-id", chosen_request_id(scope["headers"]).encode("ascii")),
     ]
     await send({"type": "http.response.start", "status": 204, "headers": headers})
     await send({"type": "http.response.body", "body": b""})
-
-
-async def answer_overload(scope: Any, _receive: Any, send: Any) -> None:
-    """More connections or requests than uvicorn's `limit_concurrency` allows."""
-    request_id = uuid.uuid4().hex
-    detail = "Too many requests are under way; try again shortly."
-    body = problem_body(503, detail, instance=scope["path"], request_id=request_id)
-    headers = [
-        (b"content-type", MEDIA_TYPE.encode("ascii")),
-        (b"content-length", b"%d" % len(body)),
-        (b"retry-after", b"1"),
-        (b"x-request-id", request_id.encode()),
-        (b"connection", b"close"),
-    ]
-    await send({"type": "http.response.start", "status": 503, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

@@ -36,6 +36,7 @@ _NEVER_IN_A_HEAD = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|(?<!\r)\n|\r(?
 
 _PORT = rb"(?::(?:6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[0-9]{1,4}))?"
 _AUTHORITY = re.compile(rb"(?:[A-Za-z0-9_][A-Za-z0-9._-]{0,254}|\[([0-9A-Fa-f:.]{2,45})\])" + _PORT)
+_MAX_AUTHORITY_BYTES = 262  # a name of 255 and a port: is_authority remembers what it was asked
 _ABSOLUTE = re.compile(rb"https?://([^/?]*)([^?]*)(\?.*)?", re.IGNORECASE)
 _LENGTH = re.compile(rb"0|[1-9][0-9]{0,17}")  # RFC 9110 §8.6; 18 digits stay inside every server's 64-bit integer
 
@@ -146,7 +147,7 @@ def _check_host(host: bytes | None, *, required: bool) -> None:
     if host is None:
         if required:
             raise Refused(400, "host_missing", "An HTTP/1.1 request names exactly one Host.")
-    elif not is_authority(host):
+    elif len(host) > _MAX_AUTHORITY_BYTES or not is_authority(host):
         raise Refused(400, "host_invalid", "The Host header isn't a host with an optional port.")
 
 
@@ -231,7 +232,7 @@ def _other_target_form(target: bytes, method: str) -> tuple[bytes, bytes | None]
     if match is None:
         raise Refused(400, "target_form", "The request target is a path, or an http or https URL.")
     authority, path, query = match.groups()
-    if not is_authority(authority):
+    if len(authority) > _MAX_AUTHORITY_BYTES or not is_authority(authority):
         raise Refused(400, "host_invalid", "The URL's authority isn't a host with an optional port.")
     return (path or b"/") + (query or b""), authority
 

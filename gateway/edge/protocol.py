@@ -9,18 +9,17 @@ wait, unread, until the response before them is complete: pipelined answers can'
 from __future__ import annotations
 
 import urllib.parse
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 
 from gateway.edge.body import Body, ChunkedBody, FixedBody
 from gateway.edge.connection import EdgeConnection
 from gateway.edge.errors import Refused
-from gateway.edge.exchange import EXTENSION, Exchange, answer_asterisk, answer_overload
+from gateway.edge.exchange import EXTENSION, Exchange, answer_asterisk
 from gateway.edge.head import CHUNKED, RequestHead, check_partial, parse_head
 
-if TYPE_CHECKING:
-    from uvicorn._types import HTTPScope
+_OVERLOADED = Refused(503, "overloaded", "Too many requests are under way; try again shortly.")
 
 
 class EdgeProtocol(EdgeConnection):
@@ -64,7 +63,7 @@ class EdgeProtocol(EdgeConnection):
         try:
             check_partial(pending, self._accepted, self.limits.head_bytes, self.limits.target_bytes)
         except Refused as refused:
-            self._refuse(refused, bytes(pending))
+            self.refuse(refused, bytes(pending))
             return
         self._accepted = len(pending)
         if self._has_eof:
@@ -74,37 +73,37 @@ class EdgeProtocol(EdgeConnection):
         try:
             request = parse_head(head, self.limits.headers, self.limits.target_bytes)
         except Refused as refused:
-            self._refuse(refused, head)
+            self.refuse(refused, head)
             return
         self._is_new = False
         raw_path = request.raw_path
         path = raw_path.decode("ascii")
-        scope: HTTPScope = {
+        exchange = Exchange(
+            self,
+            request.method,
+            is_http_11=request.http_version == "1.1",
+            keep_alive=request.keep_alive and not self._draining,
+            expects_continue=request.expects_continue,
+        )
+        exchange.scope = {
             "type": "http",
-            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
+            "asgi": self._asgi,
             "http_version": request.http_version,
             "method": request.method,
             "scheme": self.scheme,  # type: ignore[typeddict-item]  # set in connection_made
             "path": self.root_path + (urllib.parse.unquote(path) if "%" in path else path),
-            "raw_path": self.root_path.encode("ascii") + raw_path,
+            "raw_path": self._raw_root_path + raw_path,
             "query_string": request.query,
             "root_path": self.root_path,
             "headers": request.headers,
             "client": self.client,
             "server": self.server,
             "state": self.app_state.copy(),
-            "extensions": {},
+            "extensions": {EXTENSION: exchange},  # type: ignore[dict-item]  # an object, for this process only
         }
-        exchange = Exchange(
-            self,
-            scope,
-            keep_alive=request.keep_alive and not self._draining,
-            expects_continue=request.expects_continue,
-        )
-        scope["extensions"] = {EXTENSION: exchange}  # type: ignore[dict-item]  # an object, for this process only
         self._exchange = exchange
         if request.body_length:
-            self._start_body(request, exchange, head, rest)
+            self._start_body(request, exchange, rest)
         elif rest:
             self._pending += rest
         if self._exchange is exchange and not exchange.client_left:
@@ -117,14 +116,15 @@ class EdgeProtocol(EdgeConnection):
         elif self.limit_concurrency is not None and (
             len(self.connections) >= self.limit_concurrency or len(self.tasks) >= self.limit_concurrency
         ):
-            app = answer_overload
+            self.refuse_exchange(_OVERLOADED, exchange)
+            return
+        exchange.is_running = True
         task = self.loop.create_task(exchange.run(app))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
-    def _start_body(self, request: RequestHead, exchange: Exchange, head: bytes, rest: bytes) -> None:
+    def _start_body(self, request: RequestHead, exchange: Exchange, rest: bytes) -> None:
         exchange.more_body = True
-        self._head = head
         self._body_seconds = 0.0
         self._body_bytes = 0
         self._body = ChunkedBody() if request.body_length == CHUNKED else FixedBody(request.body_length)
@@ -135,7 +135,7 @@ class EdgeProtocol(EdgeConnection):
         try:
             content, rest = body.feed(data)
         except Refused as refused:
-            self._refuse(refused, self._head)
+            self.refuse_exchange(refused, exchange)
             return
         self._body_bytes += len(data)
         if content and not exchange.response_complete:

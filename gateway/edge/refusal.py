@@ -6,13 +6,13 @@ Nothing of what the client sent is repeated in an answer except its request id a
 from __future__ import annotations
 
 import re
-import uuid
 from collections import Counter
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from gateway.edge.errors import Refused
 from servicekit.problems import MEDIA_TYPE, phrase_of, problem_body
+from servicekit.request_context import REQUEST_ID, new_request_id
 
 
 class Refusal(NamedTuple):
@@ -24,6 +24,7 @@ class Refusal(NamedTuple):
     method: str
     path: str
     request_id: str
+    reached_application: bool = False  # which then hears that its client has left
 
 
 refusals: Final[Counter[tuple[int, str]]] = Counter()
@@ -31,8 +32,7 @@ refusals: Final[Counter[tuple[int, str]]] = Counter()
 
 # A head that was refused may still name its sender's request id and path: good enough to find it in a log.
 _REQUEST_ID = re.compile(rb"\r\nx-request-id:[ \t]*([A-Za-z0-9._-]{1,64})[ \t]*\r\n", re.IGNORECASE)
-_METHOD_AND_PATH = re.compile(rb"\A(?:\r\n)?([A-Z]{1,20}) (/[A-Za-z0-9._~!$&'()*+,;=:@%/-]{0,512})(?=[ ?])")
-_HEAD = re.compile(rb"\A(?:\r\n)?HEAD ")
+_METHOD_AND_PATH = re.compile(rb"\A(?:\r\n)?([A-Z]{1,20}) (?:(/[A-Za-z0-9._~!$&'()*+,;=:@%/-]{0,512})(?=[ ?]))?")
 
 
 def describe(refused: Refused, head: bytes, client: str) -> Refusal:
@@ -44,20 +44,21 @@ def describe(refused: Refused, head: bytes, client: str) -> Refusal:
         status=refused.status,
         reason=refused.reason,
         method=line[1].decode("ascii") if line else "",
-        path=line[2].decode("ascii") if line else "",
-        request_id=named[1].decode("ascii") if named else uuid.uuid4().hex,
+        path=line[2].decode("ascii") if line and line[2] else "",
+        request_id=named[1].decode("ascii") if named else new_request_id(),
     )
 
 
-def wants_no_body(head: bytes) -> bool:
-    """Tell whether the refused `head` is a HEAD request, whose answer has no body (RFC 9110 §9.3.2)."""
-    return _HEAD.match(head) is not None
+def chosen_request_id(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    """The caller's own request id if it is a good one, else a new one."""
+    for name, value in headers:
+        if name == b"x-request-id" and REQUEST_ID.fullmatch(value):
+            return value.decode("ascii")
+    return new_request_id()
 
 
-def render(
-    refusal: Refusal, detail: str, *, body: bool = True, default_headers: Iterable[tuple[bytes, bytes]] = ()
-) -> bytes:
-    """Render a whole answer that also ends the connection."""
+def render(refusal: Refusal, detail: str, default_headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Render a whole answer that also ends the connection; HEAD gets no body (RFC 9110 §9.3.2)."""
     instance = refusal.path or "/"
     content = problem_body(refusal.status, detail, instance=instance, request_id=refusal.request_id)
     lines = [
@@ -70,6 +71,6 @@ def render(
         *([b"retry-after: 1"] if refusal.status == 503 else []),
         b"connection: close",
         b"",
-        content if body else b"",
+        content if refusal.method != "HEAD" else b"",
     ]
     return b"\r\n".join(lines)

@@ -83,6 +83,7 @@ def test_body_that_drips_is_408(server: EdgeServer) -> None:
         assert (answer.status, answer.json()["instance"]) == (408, "/x")
         assert client.is_closed()
     assert until(lambda: "/x" in server.seen.left)
+    assert server.refused[-1].reached_application
 
 
 def test_body_that_drips_to_an_application_that_has_answered_breaks_off(server: EdgeServer) -> None:
@@ -288,6 +289,7 @@ def test_overload_is_a_503_problem() -> None:
         answer = second.response()
         assert (answer.status, answer.headers["retry-after"]) == (503, "1")
         assert answer.json()["request_id"] == answer.headers["x-request-id"]
+        assert (server.refused[-1].reason, server.refused[-1].reached_application) == ("overloaded", False)
 
 
 # Leaving
