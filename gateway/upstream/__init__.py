@@ -10,6 +10,7 @@ One UpstreamService for each upstream and event loop, closed when the process st
     await students.aclose()
 """
 
+from gateway.upstream.balancer import ReplicaSnapshot
 from gateway.upstream.errors import (
     BadUpstreamResponse,
     ConnectError,
@@ -23,7 +24,7 @@ from gateway.upstream.errors import (
 from gateway.upstream.policy import BreakerPolicy, Deadlines, UpstreamPolicy
 from gateway.upstream.request import BodySource, Headers
 from gateway.upstream.response import UpstreamResponse
-from gateway.upstream.service import ReplicaSnapshot, UpstreamService
+from gateway.upstream.service import UpstreamService
 
 __all__ = [
     "BadUpstreamResponse",

@@ -268,7 +268,8 @@ class Connection(Answer, asyncio.Protocol):
 
     def _finish(self) -> None:
         """The answer is complete: the connection may serve the next request before anyone looks at this one."""
-        reusable = self.keep_alive and not self.has_extra and self._upload is None
+        has_sent_all = self._upload is None and self._drained is None
+        reusable = self.keep_alive and has_sent_all and not self.has_extra
         response, waiter, chunks = self._response, self._waiter, self.chunks
         if response is None:
             response = self._make_response(chunks[0] if len(chunks) == 1 else b"".join(chunks), None)

@@ -176,7 +176,7 @@ class Replica:
 
     def failed(self, connection: Connection, error: BaseException) -> None:
         self._connections.discard(connection)
-        if isinstance(error, UpstreamError) and not isinstance(error, StaleConnection) and not _is_ours(error):
+        if isinstance(error, UpstreamError) and not isinstance(error, StaleConnection) and not _is_readers_fault(error):
             self.breaker.record_failure(self._clock())
         self.outstanding -= 1
         self.breaker.abandon_trial(self._clock())
@@ -187,7 +187,7 @@ class Replica:
         self.give_back()
 
 
-def _is_ours(error: UpstreamError) -> bool:
+def _is_readers_fault(error: UpstreamError) -> bool:
     """Tell whether the total deadline passed in mid-body: its reader is as likely to be slow as the replica."""
     return isinstance(error, UpstreamTimeout) and error.phase == "total"
 
