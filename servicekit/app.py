@@ -54,25 +54,67 @@ def create_service_app(
     """A FastAPI app that keeps the house rules; the caller includes its own routers.
 
     Args:
+        settings: Of the service.
         service: The name in logs and metrics.
+        title: The name in the docs, as ``description`` and ``version``.
+        description: Markdown.
+        version: Of the service.
         lifespan: Opens and closes the service's own resources.
         verifier: Checks tokens; by default with auth_service's keys, fetched over HTTP.
         readiness: Checks by dependency name; each raises when its dependency isn't there.
+        options: For FastAPI itself.
     """
-    configure_logging(service, settings.log_level, settings.log_format)
-    keys: JwksClient | None = None
     checks = dict(readiness or {})
+    opened = lifespan
     if verifier is None:
         keys = JwksClient(settings.auth_service_url)
         verifier = TokenVerifier(keys, issuer=settings.token_issuer, audience=settings.token_audience)
         checks["signing_keys"] = keys.check
+        opened = _with_keys(keys, lifespan)
+    return build_app(
+        settings,
+        service=service,
+        title=title,
+        description=description,
+        version=version,
+        lifespan=opened,
+        verifier=verifier,
+        readiness=checks,
+        middleware=layers(settings, service),
+        **options,
+    )
+
+
+def _with_keys(keys: JwksClient, lifespan: Lifespan | None) -> Lifespan:
+    @asynccontextmanager
+    async def opened(app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            await keys.start()
+            stack.push_async_callback(keys.stop)
+            if lifespan is not None:
+                await stack.enter_async_context(lifespan(app))
+            yield
+
+    return opened
+
+
+def build_app(
+    settings: ServiceSettings,
+    *,
+    service: str,
+    version: str,
+    lifespan: Lifespan | None,
+    verifier: TokenVerifier,
+    readiness: Mapping[str, Check],
+    middleware: list[Middleware],
+    **options: Any,
+) -> FastAPI:
+    """The app inside given layers: for the gateway, whose pipeline takes the place of the outer ones."""
+    configure_logging(service, settings.log_level, settings.log_format)
 
     @asynccontextmanager
     async def whole_life(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            if keys is not None:
-                await keys.start()
-                stack.push_async_callback(keys.stop)
             if lifespan is not None:
                 await stack.enter_async_context(lifespan(app))
             log.info("service_started", version=version)
@@ -80,11 +122,9 @@ def create_service_app(
             log.info("service_stopping")
 
     app = FastAPI(
-        title=title,
-        description=description,
         version=version,
         lifespan=whole_life,
-        middleware=layers(settings, service),
+        middleware=middleware,
         redirect_slashes=False,
         docs_url=None,
         redoc_url=None,
@@ -95,8 +135,8 @@ def create_service_app(
     app.state.verifier = verifier
     app.add_exception_handler(HTTPException, _problem)
     app.add_exception_handler(RequestValidationError, _validation_problem)
-    app.include_router(health_router(checks, settings))
-    app.include_router(docs_router(title))
+    app.include_router(health_router(readiness, settings))
+    app.include_router(docs_router(app.title))
     return app
 
 

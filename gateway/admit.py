@@ -1,0 +1,126 @@
+"""Admission: is this token revoked, and is this caller within its limit? One Redis round trip for both.
+
+When Redis is away or the denylist isn't whole: protected routes answer 503 (``DENYLIST_ON_OUTAGE=deny``) or pass
+(``allow``); limits are kept by each worker for itself (``RATE_LIMIT_ON_OUTAGE=local``), refuse (``deny``), or are off
+(``allow``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Any
+
+import hiredis
+
+from gateway.rate_policy import LocalLimiter, Quota, RatePolicy
+from gateway.redis_link import RedisLink, RedisUnavailable, render_command
+from servicekit.problems import ServiceUnavailable, TooManyRequests, Unauthorized
+
+SCRIPT = (Path(__file__).parent / "admit.lua").read_bytes()
+WHOLE = b"denylist:whole"
+PASSED, REVOKED, NOT_WHOLE, LIMITED = 0, 1, 2, 3
+
+
+class Admission:
+    """Asks Redis about each request, and knows what to do when it doesn't answer."""
+
+    def __init__(self, link: RedisLink, *, denylist_on_outage: str, rate_limit_on_outage: str) -> None:
+        self._link = link
+        self._pass_without_denylist = denylist_on_outage == "allow"
+        self._flag = b"1" if self._pass_without_denylist else b"0"
+        self._limit_on_outage = rate_limit_on_outage
+        self._local = LocalLimiter()
+
+    async def admit(self, denylist_key: bytes, policy: RatePolicy | None, limiter_key: str) -> Quota | None:
+        """Let one request pass; None when no limit applies to it.
+
+        Args:
+            denylist_key: The key of its session, or b"" for a request without a token.
+            policy: The limit that it counts against, if any.
+            limiter_key: Who it counts for.
+
+        Raises:
+            Unauthorized: The token is revoked. TooManyRequests: The limit is reached.
+            ServiceUnavailable: Redis can't tell, and the settings say to refuse then.
+        """
+        try:
+            reply = await self._ask(denylist_key, policy, limiter_key)
+        except RedisUnavailable:
+            return self._without_redis(denylist_key, policy, limiter_key)
+        verdict, remaining, milliseconds = reply
+        if verdict == PASSED:
+            return None if policy is None else Quota(True, remaining, milliseconds / 1000)
+        if verdict == LIMITED and policy is not None:
+            raise over_limit(policy, milliseconds / 1000)
+        if verdict == REVOKED:
+            raise Unauthorized("The access token has been revoked.", error="invalid_token")
+        raise ServiceUnavailable("It can't be told right now whether the token is revoked.", retry_after=1)
+
+    async def _ask(self, denylist_key: bytes, policy: RatePolicy | None, limiter_key: str) -> Any:
+        if policy is None:
+            key, limit, window = b"", b"0", b"0"
+        else:
+            key = b"rl:%b:%b" % (policy.name.encode(), limiter_key.encode("utf-8", "surrogateescape"))
+            limit, window = b"%d" % policy.limit, b"%d" % (policy.window_seconds * 1000)
+        link = self._link
+        if not link.is_up:
+            raise RedisUnavailable
+        arguments = (b"3", WHOLE, denylist_key, key, link.run_id, limit, window, self._flag)
+        reply = await link.call(render_command(b"EVALSHA", link.shas[0], *arguments))
+        if type(reply) is list:
+            return reply
+        if isinstance(reply, hiredis.ReplyError) and str(reply).startswith("NOSCRIPT"):
+            # Somebody flushed the scripts: send the source, which also loads it again.
+            reply = await link.call(render_command(b"EVAL", SCRIPT, *arguments))
+            if type(reply) is list:
+                return reply
+        raise RedisUnavailable(str(reply))
+
+    def _without_redis(self, denylist_key: bytes, policy: RatePolicy | None, limiter_key: str) -> Quota | None:
+        if denylist_key and not self._pass_without_denylist:
+            raise ServiceUnavailable("It can't be told right now whether the token is revoked.", retry_after=1)
+        if policy is None or self._limit_on_outage == "allow":
+            return None
+        if self._limit_on_outage == "deny":
+            raise ServiceUnavailable("Requests can't be counted right now.", retry_after=1)
+        quota = self._local.hit(policy, limiter_key, time.monotonic())
+        if not quota.passed:
+            raise over_limit(policy, quota.reset_seconds)
+        return quota
+
+    async def check_denylist(self) -> None:
+        """Readiness: Redis answers, and the denylist is whole.
+
+        Raises:
+            ServiceUnavailable: It isn't.
+        """
+        try:
+            async with asyncio.timeout(1):
+                marker = await self._link.call(render_command(b"GET", WHOLE))
+        except (RedisUnavailable, TimeoutError):
+            raise ServiceUnavailable("Redis doesn't answer.") from None
+        if marker != self._link.run_id:
+            raise ServiceUnavailable("The denylist isn't whole.")
+
+    async def check_redis(self) -> None:
+        """Readiness: Redis answers.
+
+        Raises:
+            ServiceUnavailable: It doesn't.
+        """
+        try:
+            await self._link.call(render_command(b"PING"))
+        except RedisUnavailable:
+            raise ServiceUnavailable("Redis doesn't answer.") from None
+
+
+def over_limit(policy: RatePolicy, wait_seconds: float) -> TooManyRequests:
+    """A 429 with the contract's headers."""
+    headers = {"RateLimit-Policy": policy.header.decode(), "RateLimit": policy.quota_header(0, wait_seconds).decode()}
+    return TooManyRequests(
+        f"The limit is {policy.limit} requests in {policy.window_seconds} seconds.",
+        retry_after=wait_seconds,
+        headers=headers,
+    )

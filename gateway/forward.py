@@ -1,0 +1,229 @@
+"""Forwarding a request to its upstream, and relaying the answer."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from starlette.exceptions import HTTPException
+from starlette.types import Receive, Scope, Send
+
+from gateway.edge import ResponseAborted
+from gateway.gateway_metrics import UPSTREAM_ERRORS
+from gateway.headers import forwarded_headers, returned_headers
+from gateway.record import Record
+from gateway.route_table import Route, RouteTable
+from gateway.upstream import (
+    Deadlines,
+    NoHealthyReplica,
+    Overloaded,
+    UpstreamError,
+    UpstreamPolicy,
+    UpstreamResponse,
+    UpstreamService,
+    UpstreamTimeout,
+)
+from servicekit.logs import get_logger
+from servicekit.problems import BadGateway, BadRequest, GatewayTimeout, PayloadTooLarge, ServiceUnavailable
+
+log = get_logger()
+
+
+class ClientLeft(Exception):
+    """The client closed its connection while its body was awaited."""
+
+
+class RequestBody:
+    """A request's body as it comes in, held to the size limit."""
+
+    __slots__ = ("_done", "_limit", "_receive", "_received", "known_length")
+
+    def __init__(self, receive: Receive, known_length: int | None, limit: int) -> None:
+        self.known_length = known_length  # bytes; None: it ends when it ends
+        self._receive = receive
+        self._limit = limit
+        self._received = 0
+        self._done = False
+
+    async def read(self) -> bytes:
+        """The next bytes, b"" at the end.
+
+        Raises:
+            PayloadTooLarge: More came than a body may have. ClientLeft: No more will come.
+        """
+        while not self._done:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientLeft
+            self._done = not message.get("more_body", False)
+            data: bytes = message.get("body", b"")
+            self._received += len(data)
+            if self._received > self._limit:
+                raise too_large(self._limit)
+            if data:
+                return data
+        return b""
+
+
+def too_large(limit: int) -> PayloadTooLarge:
+    """413, after which the connection is closed: the rest of the body is of no use."""
+    return PayloadTooLarge(f"A body may have at most {limit} bytes.", headers={"Connection": "close"})
+
+
+@dataclass(frozen=True, slots=True)
+class Forwarding:
+    """A route table and the upstreams it names: swapped as one when the table is read again."""
+
+    table: RouteTable
+    services: Mapping[str, UpstreamService]
+
+
+def connect_upstreams(table: RouteTable, previous: Forwarding | None = None) -> Forwarding:
+    """A client for each upstream; one that is configured as before keeps its connections and its health."""
+    services = {}
+    for name, block in table.upstreams.items():
+        if (
+            previous is not None
+            and previous.table.upstreams.get(name) == block
+            and previous.table.urls[name] == table.urls[name]
+        ):
+            services[name] = previous.services[name]
+            continue
+        deadlines = Deadlines(block.connect_seconds, block.first_byte_seconds, block.idle_seconds, block.total_seconds)
+        policy = UpstreamPolicy(
+            deadlines=deadlines,
+            max_connections=block.max_connections,
+            max_waiting=block.max_waiting,
+            retries=block.retries,
+        )
+        services[name] = UpstreamService(name, table.urls[name], policy)
+    return Forwarding(table, services)
+
+
+class Forwarder:
+    """Sends requests on by the current table."""
+
+    def __init__(self, forwarding: Forwarding, *, max_body_bytes: int, proxy_token: str | None) -> None:
+        self.current = forwarding
+        self._max_body_bytes = max_body_bytes
+        self._proxy_token = proxy_token.encode() if proxy_token else None
+        self._retiring: set[asyncio.Task[None]] = set()
+
+    def replace(self, table: RouteTable) -> None:
+        """Use another table from the next request on; an upstream no longer named ends with its last request."""
+        old, self.current = self.current, connect_upstreams(table, self.current)
+        kept = set(map(id, self.current.services.values()))
+        for name, service in old.services.items():
+            if id(service) not in kept:
+                task = asyncio.create_task(_retire(service, old.table.upstreams[name].total_seconds))
+                self._retiring.add(task)
+                task.add_done_callback(self._retiring.discard)
+
+    async def close(self) -> None:
+        for task in self._retiring:
+            task.cancel()
+        for service in self.current.services.values():
+            await service.aclose()
+
+    def body_of(self, scope: Scope, receive: Receive) -> RequestBody | None:
+        """The request's body, or None where none is announced (RFC 9112 §6).
+
+        Raises:
+            PayloadTooLarge: It is announced as larger than a body may be. BadRequest: Its length is no number.
+        """
+        for name, value in scope["headers"]:
+            if name == b"content-length":
+                if not value.isdigit():
+                    raise BadRequest("Content-Length is not a number.")
+                length = int(value)
+                if length > self._max_body_bytes:
+                    raise too_large(self._max_body_bytes)
+                return RequestBody(receive, length, self._max_body_bytes) if length else None
+            if name == b"transfer-encoding":
+                return RequestBody(receive, None, self._max_body_bytes)
+        return None
+
+    async def forward(
+        self, forwarding: Forwarding, route: Route, path: bytes, scope: Scope, body: RequestBody | None, record: Record
+    ) -> UpstreamResponse:
+        """Send the request; the answer's head is there when this returns.
+
+        Raises:
+            UpstreamError: No usable answer came. PayloadTooLarge, ClientLeft: As RequestBody says.
+        """
+        facts = record.facts
+        record.upstream = route.upstream
+        query = scope["query_string"]
+        headers = forwarded_headers(
+            scope["headers"],
+            request_id=facts.request_id.encode(),
+            trace_id=facts.trace_id.encode(),
+            trace_flags=facts.trace_flags.encode(),
+            client_ip=facts.client_ip,
+            scheme=scope["scheme"].encode(),
+            proxy_token=self._proxy_token,
+        )
+        began = time.perf_counter()
+        try:
+            response = await forwarding.services[route.upstream].send(
+                record.method.encode(), b"%b?%b" % (path, query) if query else path, headers, body
+            )
+        except ClientLeft:
+            raise asyncio.CancelledError from None
+        finally:
+            record.upstream_seconds = time.perf_counter() - began
+        record.replica = response.replica
+        return response
+
+    @staticmethod
+    def problem_of(error: UpstreamError, record: Record) -> HTTPException:
+        """What the client is told of a failed upstream: which one, never where it is."""
+        name = record.upstream or "upstream"
+        kind = type(error).__name__
+        record.replica = error.replica
+        record.failure = f"{kind}: {getattr(error, 'reason', None) or getattr(error, 'phase', None) or ''}".rstrip(": ")
+        UPSTREAM_ERRORS.labels(name, kind).inc()
+        if isinstance(error, NoHealthyReplica | Overloaded):
+            return ServiceUnavailable(f"{name} can't take requests right now.", retry_after=error.retry_after)
+        if isinstance(error, UpstreamTimeout):
+            return GatewayTimeout(f"{name} didn't answer in time.")
+        return BadGateway(f"{name} gave no usable answer.")
+
+
+async def relay(response: UpstreamResponse, send: Send, record: Record) -> None:
+    """Pass an answer on as it comes in; the client's slowness slows the upstream, not the gateway's memory.
+
+    Raises:
+        ResponseAborted: The upstream broke off; the client gets a broken message, never one that looks complete.
+    """
+    headers = returned_headers(
+        response.headers, request_id=record.facts.request_id.encode(), limits=record.limit_headers
+    )
+    body = response.body
+    record.status = response.status
+    if body is not None:
+        if body and not any(name == b"content-length" for name, _ in headers):
+            headers.append((b"content-length", b"%d" % len(body)))
+        record.started = True
+        await send({"type": "http.response.start", "status": response.status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+        return
+    record.started = True
+    try:
+        await send({"type": "http.response.start", "status": response.status, "headers": headers})
+        while chunk := await response.read_chunk():
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+    except UpstreamError as error:
+        Forwarder.problem_of(error, record)
+        raise ResponseAborted from error
+    finally:
+        response.abort()  # does nothing once the answer has been read to its end
+
+
+async def _retire(service: UpstreamService, seconds: float) -> None:
+    """Close a client that is no longer in the table when its last request must have ended."""
+    await asyncio.sleep(seconds)
+    await service.aclose()

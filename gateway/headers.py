@@ -1,0 +1,105 @@
+"""Which header fields pass the gateway, in which direction, and which ones it sets. Pure.
+
+Names are lower case, as ASGI and the upstream client give them.
+"""
+
+from __future__ import annotations
+
+import os
+
+Headers = list[tuple[bytes, bytes]]
+
+# RFC 9110 §7.6.1, with the obsolete ones that old peers still send.
+HOP_BY_HOP = frozenset(
+    {b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"te", b"trailer", b"upgrade"}
+    | {b"proxy-authenticate", b"proxy-authorization", b"http2-settings"}
+)
+# What only the gateway may say. Names that services behind proxies trust by habit are dropped as well: whoever is
+# identified here is identified by the token that is passed on.
+SET_BY_GATEWAY = frozenset(
+    {b"x-request-id", b"traceparent", b"forwarded", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"}
+    | {b"x-forwarded-port", b"x-forwarded-prefix", b"x-forwarded-server", b"x-forwarded-user", b"x-real-ip", b"via"}
+    | {b"x-proxy-token", b"x-user", b"x-user-id", b"x-username", b"x-roles", b"x-role", b"x-scopes", b"x-client-ip"}
+    | {b"x-remote-user", b"remote-user", b"x-authenticated-user", b"x-authenticated-userid", b"x-original-url"}
+    | {b"x-rewrite-url", b"x-http-method-override", b"true-client-ip", b"cf-connecting-ip", b"x-cluster-client-ip"}
+)
+DROPPED_FROM_REQUEST = HOP_BY_HOP | SET_BY_GATEWAY | {b"host", b"content-length", b"expect"}
+# The server adds its own Date where one is missing; framing is decided anew; the rest are the gateway's to set.
+DROPPED_FROM_RESPONSE = HOP_BY_HOP | {b"x-request-id", b"server", b"ratelimit", b"ratelimit-policy", b"alt-svc"}
+VIA = b"1.1 matricula"
+
+
+def forwarded_headers(
+    headers: Headers,
+    *,
+    request_id: bytes,
+    trace_id: bytes,
+    trace_flags: bytes,
+    client_ip: str,
+    scheme: bytes,
+    proxy_token: bytes | None,
+) -> Headers:
+    """The fields of a request as the upstream gets them, without framing and Host."""
+    named = _named_by_connection(headers)
+    dropped = DROPPED_FROM_REQUEST if named is None else DROPPED_FROM_REQUEST | named
+    passed = [field for field in headers if field[0] not in dropped]
+    address = client_ip.encode()
+    host = next((value for name, value in headers if name == b"host"), b"")
+    node = b'"[%b]"' % address if b":" in address else address
+    passed += (
+        (b"x-request-id", request_id),
+        (b"traceparent", b"00-%b-%b-%b" % (trace_id, os.urandom(8).hex().encode(), trace_flags)),
+        (b"x-forwarded-for", address),
+        (b"x-forwarded-proto", scheme),
+        (b"x-forwarded-host", host),
+        (b"forwarded", b'for=%b;proto=%b;host="%b"' % (node, scheme, host)),
+        (b"via", VIA),
+    )
+    if proxy_token is not None:
+        passed.append((b"x-proxy-token", proxy_token))
+    return passed
+
+
+def returned_headers(headers: Headers, *, request_id: bytes, limits: Headers) -> Headers:
+    """The fields of a response as the client gets them. Set-Cookie lines stay apart, in order."""
+    named = _named_by_connection(headers)
+    dropped = DROPPED_FROM_RESPONSE if named is None else DROPPED_FROM_RESPONSE | named
+    passed = [field for field in headers if field[0] not in dropped]
+    passed.append((b"x-request-id", request_id))
+    if limits:
+        passed += _joined_limits(headers, limits)
+    else:
+        passed += [field for field in headers if field[0] in (b"ratelimit", b"ratelimit-policy")]
+    return passed
+
+
+def _joined_limits(headers: Headers, limits: Headers) -> Headers:
+    """Our limit fields with the upstream's own in front: both are lists (RFC 9651 §3.1), and the tighter is theirs."""
+    theirs = [field for field in headers if field[0] in (b"ratelimit", b"ratelimit-policy")]
+    if not theirs:
+        return limits
+    return [
+        (name, b", ".join([*(value for theirs_name, value in theirs if theirs_name == name), value]))
+        for name, value in limits
+    ]
+
+
+def _named_by_connection(headers: Headers) -> frozenset[bytes] | None:
+    """The fields that Connection makes hop-by-hop for this message, or None; never those that frame or identify it."""
+    values = [value for name, value in headers if name == b"connection"]
+    if not values:
+        return None
+    names = {token.strip().lower() for value in values for token in value.split(b",")}
+    # RFC 9110 §7.6.1: a sender must not list these; obeying would take a field from its reader.
+    names -= {
+        b"",
+        b"close",
+        b"keep-alive",
+        b"authorization",
+        b"content-type",
+        b"content-length",
+        b"set-cookie",
+        b"host",
+    }
+    names -= {b"cache-control", b"cookie"}
+    return frozenset(names) or None

@@ -1,0 +1,83 @@
+"""Who calls: the verdict on a bearer token, remembered until the token expires.
+
+The memory is keyed by the token itself and bounded; what the pipeline needs of a caller is prepared with it.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from servicekit.problems import BadRequest, Unauthorized
+from servicekit.tokens import InvalidToken, TokenVerifier
+
+MAX_REMEMBERED = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A caller with a valid token."""
+
+    subject: str
+    username: str
+    scopes: frozenset[str]
+    expires: float  # seconds since the epoch
+    denylist_key: bytes
+
+
+class Identifier:
+    """Turns Authorization headers into callers."""
+
+    def __init__(self, verifier: TokenVerifier, *, max_remembered: int = MAX_REMEMBERED) -> None:
+        self._verifier = verifier
+        self._callers: dict[bytes, Caller] = {}
+        self._max = max_remembered
+
+    def remembered(self, authorization: bytes) -> Caller | None:
+        """The caller whose header was checked before and is still valid."""
+        caller = self._callers.get(authorization)
+        if caller is not None and caller.expires <= time.time():
+            del self._callers[authorization]
+            return None
+        return caller
+
+    async def identify(self, authorization: bytes) -> Caller:
+        """Check an Authorization header.
+
+        Raises:
+            Unauthorized: It isn't a bearer token, or not a valid one.
+            ServiceUnavailable: No keys are known to check it with.
+        """
+        scheme, _, token = authorization.partition(b" ")
+        token = token.strip()
+        if scheme.lower() != b"bearer" or not token:
+            raise Unauthorized
+        try:
+            claims = await self._verifier.verify_fresh(token.decode("ascii"))
+        except UnicodeDecodeError:
+            raise Unauthorized("The access token is malformed.", error="invalid_token") from None
+        except InvalidToken as error:
+            raise Unauthorized(str(error), error="invalid_token") from None
+        key = b"denylist:sid:" + claims.sid.encode()
+        caller = Caller(claims.sub, claims.username, claims.scopes, claims.exp, key)
+        if len(self._callers) >= self._max:
+            # First in, first out, a batch at a time: cheaper than keeping an order of use on every request.
+            for oldest in list(self._callers)[: max(1, self._max // 16)]:
+                del self._callers[oldest]
+        self._callers[authorization] = caller
+        return caller
+
+
+def authorization_of(headers: list[tuple[bytes, bytes]]) -> bytes | None:
+    """The Authorization header, or None.
+
+    Raises:
+        BadRequest: There are two: which one counts would be anybody's guess (RFC 9110 §5.3).
+    """
+    found: bytes | None = None
+    for name, value in headers:
+        if name == b"authorization":
+            if found is not None:
+                raise BadRequest("The request has more than one Authorization header.")
+            found = value
+    return found

@@ -1,0 +1,226 @@
+"""The gateway's data path: one ordered pipeline, pure ASGI, in front of FastAPI's own routing.
+
+    facts (request id, trace, client address)
+      → normal form of the path → route → size and shape
+      → identify (verify the token, once) → admit (denylist and rate limit, one Redis round trip) → authorize (scopes)
+      → forward (pool, balance, deadlines, retry, breaker) → relay (streaming, back-pressure both ways)
+      → one log line and the metrics
+
+Paths without a route are the gateway's own: FastAPI answers them (index, health, docs, metrics).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any, NoReturn
+from urllib.parse import unquote_to_bytes
+
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway.access_log import AccessLog
+from gateway.admit import Admission
+from gateway.edge import EXTENSION
+from gateway.forward import Forwarder, relay
+from gateway.gateway_metrics import REFUSED, observe
+from gateway.identify import Caller, Identifier, authorization_of
+from gateway.paths import BadPath, check_query, normalise_path
+from gateway.rate_policy import Quota, RatePolicy, client_key
+from gateway.record import Record
+from gateway.route_table import Route
+from gateway.settings import Settings
+from gateway.upstream import UpstreamError
+from servicekit.logs import get_logger
+from servicekit.middleware import QUIET_PATHS, route_template
+from servicekit.problems import (
+    BadRequest,
+    Forbidden,
+    InternalError,
+    MethodNotAllowed,
+    NotImplementedMethod,
+    Unauthorized,
+    render,
+)
+from servicekit.request_context import Networks, current_request, decide_facts
+
+log = get_logger()
+ALL_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+class Gateway:
+    """The ASGI application: ``own`` serves what no route claims."""
+
+    def __init__(
+        self,
+        own: ASGIApp,
+        settings: Settings,
+        *,
+        identifier: Identifier,
+        admission: Admission,
+        forwarder: Forwarder,
+        access_log: AccessLog,
+        proxy_token: str | None,
+    ) -> None:
+        self.own = own
+        self.forwarder = forwarder
+        self._identifier = identifier
+        self._admission = admission
+        self._access_log = access_log
+        self._proxy_token = proxy_token
+        self._trusted: Networks = settings.trusted_proxies
+        policies = settings.rate_policies()
+        self._anonymous, self._user = policies["anonymous"], policies["user"]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.own(scope, receive, send)
+            return
+        client = scope["client"]
+        facts = decide_facts(scope["headers"], client[0] if client else "", self._trusted, self._proxy_token)
+        record = Record(facts, scope["method"])
+        try:
+            await self._serve(scope, receive, send, record)
+        except HTTPException as problem:
+            await self._answer_problem(problem, scope, send, record)
+        except UpstreamError as error:
+            await self._answer_problem(self.forwarder.problem_of(error, record), scope, send, record)
+        except asyncio.CancelledError:
+            record.status = record.status or 499  # the client left; the connection to the upstream is closed
+            raise
+        except Exception as error:
+            if record.started:
+                raise
+            log.exception("unhandled_error", exc_info=error)
+            unexpected = InternalError("Something went wrong here. Quote the request id when you report it.")
+            await self._answer_problem(unexpected, scope, send, record)
+        finally:
+            self._finish(scope, record)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, record: Record) -> None:
+        path = self._normal_path(scope)
+        forwarding = self.forwarder.current  # one table from here to the end, whatever is reloaded meanwhile
+        route = forwarding.table.match(path)
+        if route is None:
+            await self._serve_own(scope, receive, send, record)
+            return
+        record.route = route.prefix
+        needed = route.scopes.get(record.method)
+        if needed is None:
+            self._refuse_method(record.method, route)
+        body = self.forwarder.body_of(scope, receive)
+        if route.needs_token:
+            caller = await self._identify(scope, record)
+            await self._admit_caller(caller, route, record)
+            if not needed <= caller.scopes:
+                raise Forbidden(f"Your role lacks the scope {' '.join(sorted(needed - caller.scopes))}.")
+        else:
+            await self._admit_anonymous(route.limit.policy if route.limit else self._anonymous, record)
+        exchange = scope["extensions"].get(EXTENSION) if "extensions" in scope else None
+        if exchange is not None:
+            task = asyncio.current_task()
+            if task is not None:
+                exchange.when_client_leaves(task.cancel)
+        response = await self.forwarder.forward(forwarding, route, path, scope, body, record)
+        await relay(response, send, record)
+
+    @staticmethod
+    def _normal_path(scope: Scope) -> bytes:
+        raw: bytes = scope["raw_path"]
+        try:
+            path = normalise_path(raw)
+            if scope["query_string"]:
+                check_query(scope["query_string"])
+        except BadPath as error:
+            raise BadRequest(f"The request's target is malformed: {error.reason.replace('_', ' ')}.") from None
+        if path is not raw:
+            scope["raw_path"], scope["path"] = path, unquote_to_bytes(path).decode("utf-8")
+        return path
+
+    @staticmethod
+    def _refuse_method(method: str, route: Route) -> NoReturn:
+        if method not in ALL_METHODS:
+            raise NotImplementedMethod("This method isn't supported here.")
+        raise MethodNotAllowed(f"{route.prefix} doesn't take {method}.", headers={"Allow": route.allow})
+
+    async def _identify(self, scope: Scope, record: Record) -> Caller:
+        """The caller; a request without a valid token counts as its client's, never as the user's it names."""
+        try:
+            authorization = authorization_of(scope["headers"])
+            if authorization is None:
+                raise Unauthorized
+            caller = self._identifier.remembered(authorization)
+            if caller is None:
+                caller = await self._identifier.identify(authorization)
+        except (Unauthorized, BadRequest):
+            await self._admit_anonymous(self._anonymous, record)
+            raise
+        record.facts.user = caller.username
+        return caller
+
+    async def _admit_caller(self, caller: Caller, route: Route, record: Record) -> None:
+        limit = route.limit
+        if limit is None:
+            policy, key = self._user, caller.subject
+        else:
+            policy = limit.policy
+            key = caller.subject if limit.per_subject else client_key(record.facts.client_ip)
+        record.note_quota(policy, await self._admission.admit(caller.denylist_key, policy, key))
+
+    async def _admit_anonymous(self, policy: RatePolicy, record: Record) -> None:
+        quota: Quota | None = await self._admission.admit(b"", policy, client_key(record.facts.client_ip))
+        record.note_quota(policy, quota)
+
+    async def _serve_own(self, scope: Scope, receive: Receive, send: Send, record: Record) -> None:
+        facts = record.facts
+        scope.setdefault("state", {})["facts"] = facts
+        reset = current_request.set(facts)
+
+        async def send_with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                record.status, record.started = message["status"], True
+                headers = [*message.get("headers", ()), (b"x-request-id", facts.request_id.encode())]
+                message = {**message, "headers": headers}
+            await send(message)
+
+        try:
+            await self.own(scope, receive, send_with_id)
+        finally:
+            current_request.reset(reset)
+            record.route = route_template(scope)
+
+    async def _answer_problem(self, problem: HTTPException, scope: Scope, send: Send, record: Record) -> None:
+        if record.started:
+            raise problem
+        status, headers, body = render(problem, instance=scope["path"], request_id=record.facts.request_id)
+        headers += [(b"x-request-id", record.facts.request_id.encode()), (b"cache-control", b"no-store")]
+        if not any(name == b"ratelimit" for name, _ in headers):
+            headers += record.limit_headers
+        record.status, record.started = status, True
+        if record.upstream is None:
+            REFUSED.labels(str(status), type(problem).__name__).inc()
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+
+    def _finish(self, scope: Scope, record: Record) -> None:
+        facts = record.facts
+        seconds = time.perf_counter() - facts.started
+        status = record.status or 499
+        observe(record.method, record.route, status, seconds, record.upstream, record.upstream_seconds)
+        fields: dict[str, Any] = {
+            "method": record.method,
+            "path": scope["path"],
+            "route": record.route,
+            "status": status,
+            "duration_ms": round(seconds * 1000, 3),
+            "client_ip": facts.client_ip,
+        }
+        if facts.user is not None:
+            fields["user"] = facts.user
+        if record.upstream is not None:
+            fields["upstream"] = record.upstream
+            fields["replica"] = record.replica
+            fields["upstream_ms"] = round(record.upstream_seconds * 1000, 3)
+        if record.failure is not None:
+            fields["failure"] = record.failure
+        self._access_log.write(facts, fields, quiet=scope["path"] in QUIET_PATHS)

@@ -1,0 +1,44 @@
+"""What the pipeline learns about one request on its way, for the answer's headers, the log line and the metrics."""
+
+from __future__ import annotations
+
+from gateway.headers import Headers
+from gateway.rate_policy import Quota, RatePolicy
+from servicekit.request_context import RequestFacts
+
+
+class Record:
+    """One request's facts, growing from stage to stage."""
+
+    __slots__ = (
+        "facts",
+        "failure",
+        "limit_headers",
+        "method",
+        "replica",
+        "route",
+        "started",
+        "status",
+        "upstream",
+        "upstream_seconds",
+    )
+
+    def __init__(self, facts: RequestFacts, method: str) -> None:
+        self.facts = facts
+        self.method = method
+        self.route = "unmatched"
+        self.status = 0
+        self.started = False  # the response has begun: no other can take its place
+        self.limit_headers: Headers = []
+        self.upstream: str | None = None
+        self.replica: str | None = None
+        self.upstream_seconds = 0.0  # until the head of its answer
+        self.failure: str | None = None  # what went wrong with the upstream
+
+    def note_quota(self, policy: RatePolicy, quota: Quota | None) -> None:
+        """Remember what the answer has to say of the limit that this request counted against."""
+        if quota is not None:
+            self.limit_headers = [
+                (b"ratelimit-policy", policy.header),
+                (b"ratelimit", policy.quota_header(quota.remaining, quota.reset_seconds)),
+            ]

@@ -1,0 +1,214 @@
+"""The table of routes: read from TOML, checked as a whole, matched by the longest prefix. Pure.
+
+A look-up costs one dictionary access for each length of prefix that the table has, however many routes there are.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from gateway.paths import BadPath, normalise_path
+from gateway.rate_policy import RatePolicy, parse_rate
+
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+class RouteTableError(ValueError):
+    """The table can't be used; each line of the message names a block, a key and what is wrong with it."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+
+
+class UpstreamBlock(_Strict):
+    """``[upstreams.NAME]``"""
+
+    env: str | None = None
+    urls: tuple[str, ...] | None = None
+    connect_seconds: Seconds = 2.0
+    first_byte_seconds: Seconds = 15.0
+    idle_seconds: Seconds = 30.0
+    total_seconds: Seconds = 60.0
+    max_connections: int = Field(default=256, ge=1, le=10_000)
+    max_waiting: int = Field(default=1024, ge=0, le=100_000)
+    retries: int = Field(default=1, ge=0, le=5)
+    openapi: bool = True
+
+
+class LimitBlock(_Strict):
+    """``[limits.NAME]``"""
+
+    rate: str
+    per: Literal["client", "subject"] = "client"
+
+    @field_validator("rate")
+    @classmethod
+    def _check_rate(cls, text: str) -> str:
+        parse_rate("check", text)
+        return text
+
+
+class RouteBlock(_Strict):
+    """``[[routes]]``"""
+
+    prefix: str
+    upstream: str
+    access: Literal["all", "bearer"]
+    methods: dict[str, str]
+    limit: str | None = None
+
+    @field_validator("prefix")
+    @classmethod
+    def _check_prefix(cls, text: str) -> str:
+        if text == "/" or text.endswith("/"):
+            raise ValueError("a prefix has at least one segment and no slash at its end")
+        try:
+            normal = normalise_path(text.encode())
+        except BadPath as error:
+            raise ValueError(f"not a usable path: {error.reason}") from None
+        if normal != text.encode():
+            raise ValueError(f"write it in normal form: {normal.decode()}")
+        return text
+
+    @field_validator("methods")
+    @classmethod
+    def _check_methods(cls, methods: dict[str, str]) -> dict[str, str]:
+        if not methods:
+            raise ValueError("name at least one method")
+        if unknown := methods.keys() - METHODS:
+            raise ValueError(f"unknown method {', '.join(sorted(unknown))}")
+        return methods
+
+
+class _Document(_Strict):
+    upstreams: dict[str, UpstreamBlock]
+    limits: dict[str, LimitBlock] = {}
+    routes: tuple[RouteBlock, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A rate and who it is counted for."""
+
+    policy: RatePolicy
+    per_subject: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One route, ready for use: what the pipeline asks of it is precomputed."""
+
+    prefix: str
+    upstream: str
+    needs_token: bool
+    scopes: Mapping[str, frozenset[str]]  # by method
+    allow: str  # the Allow header of its 405
+    limit: Limit | None  # None: the default for callers with and without a token
+
+
+@dataclass(frozen=True, slots=True)
+class RouteTable:
+    """Everything ``routes.toml`` says."""
+
+    routes: tuple[Route, ...]
+    upstreams: Mapping[str, UpstreamBlock]
+    urls: Mapping[str, tuple[str, ...]]
+    by_prefix: Mapping[bytes, Route]
+    depths: tuple[int, ...]  # numbers of segments that prefixes have, longest first
+
+    def match(self, path: bytes) -> Route | None:
+        """The route whose prefix is the longest that ``path`` (in normal form) begins with, by whole segments."""
+        by_prefix = self.by_prefix
+        for depth in self.depths:
+            end = 0
+            for _ in range(depth):
+                end = path.find(b"/", end + 1)
+                if end < 0:
+                    break
+            route = by_prefix.get(path if end < 0 else path[:end])
+            if route is not None:
+                return route
+        return None
+
+
+def parse_route_table(
+    text: str, *, environment_urls: Mapping[str, tuple[str, ...]], policies: Mapping[str, RatePolicy]
+) -> RouteTable:
+    """Read and check a whole table.
+
+    Args:
+        text: TOML.
+        environment_urls: The URLs that an upstream's ``env`` may refer to, by variable name.
+        policies: The limits that come from the environment (``anonymous``, ``user``).
+
+    Raises:
+        RouteTableError: Anything is wrong anywhere in it.
+    """
+    try:
+        document = _Document.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise RouteTableError(f"not TOML: {error}") from None
+    except ValidationError as error:
+        lines = [f"{_place(e['loc'])}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors()]
+        raise RouteTableError("\n".join(lines)) from None
+    problems: list[str] = []
+    urls = {name: _urls(name, block, environment_urls, problems) for name, block in document.upstreams.items()}
+    limits = {name: Limit(policy, per_subject=name == "user") for name, policy in policies.items()}
+    for name, block in document.limits.items():
+        if name in limits:
+            problems.append(f"limits.{name}: this name is the environment's")
+        limits[name] = Limit(parse_rate(name, block.rate), per_subject=block.per == "subject")
+    by_prefix: dict[bytes, Route] = {}
+    for number, row in enumerate(document.routes, start=1):
+        where = f"routes #{number} ({row.prefix})"
+        if row.upstream not in urls:
+            problems.append(f"{where}: upstream: there is no upstreams.{row.upstream}")
+        if row.limit is not None and row.limit not in limits:
+            problems.append(f"{where}: limit: there is no limits.{row.limit}")
+        if row.access == "all" and any(row.methods.values()):
+            problems.append(f'{where}: methods: a scope needs access = "bearer"')
+        key = row.prefix.encode()
+        if key in by_prefix:
+            problems.append(f"{where}: prefix: stands twice in the table")
+        by_prefix[key] = _route(row, limits.get(row.limit or ""))
+    if problems:
+        raise RouteTableError("\n".join(problems))
+    depths = tuple(sorted({prefix.count(b"/") for prefix in by_prefix}, reverse=True))
+    return RouteTable(tuple(by_prefix.values()), document.upstreams, urls, by_prefix, depths)
+
+
+def _route(block: RouteBlock, limit: Limit | None) -> Route:
+    scopes = {method: frozenset(needed.split()) for method, needed in block.methods.items()}
+    return Route(
+        block.prefix, block.upstream, block.access == "bearer", scopes, ", ".join(sorted(block.methods)), limit
+    )
+
+
+def _urls(
+    name: str, block: UpstreamBlock, environment_urls: Mapping[str, tuple[str, ...]], problems: list[str]
+) -> tuple[str, ...]:
+    if (block.env is None) == (block.urls is None):
+        problems.append(f"upstreams.{name}: give either env or urls")
+        return ()
+    if block.env is not None:
+        if block.env not in environment_urls:
+            problems.append(f"upstreams.{name}: env: {block.env} is none of {', '.join(sorted(environment_urls))}")
+        return environment_urls.get(block.env, ())
+    if not block.urls or not all(url.startswith(("http://", "https://")) for url in block.urls):
+        problems.append(f"upstreams.{name}: urls: a list of http:// or https:// URLs")
+    return block.urls or ()
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    if location and location[0] == "routes" and len(location) > 1 and isinstance(location[1], int):
+        return ": ".join((f"routes #{location[1] + 1}", *map(str, location[2:])))
+    return ".".join(map(str, location[:2])) + "".join(f": {part}" for part in location[2:])

@@ -1,0 +1,1 @@
+"""What the gateway answers itself, served by FastAPI: index, health, docs, metrics."""

@@ -1,0 +1,51 @@
+"""The gateway's settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from gateway.rate_policy import RatePolicy, parse_rate
+from servicekit.settings import ServiceSettings, Urls
+
+
+def _rate(text: str) -> str:
+    parse_rate("check", text)
+    return text
+
+
+def _lower(value: object) -> object:
+    return value.strip().lower() if isinstance(value, str) else value
+
+
+Rate = Annotated[str, AfterValidator(_rate)]
+
+
+class Settings(ServiceSettings):
+    """What the gateway reads from the environment."""
+
+    port: int = Field(default=8000, ge=1, le=65535)
+    student_service_url: Urls = ("http://127.0.0.1:8001",)
+    admin_ui_url: Urls = ("http://127.0.0.1:8003",)
+    rate_limit_anonymous: Rate = "120/minute"
+    rate_limit_user: Rate = "1200/minute"
+    denylist_on_outage: Annotated[Literal["deny", "allow"], BeforeValidator(_lower)] = "deny"
+    rate_limit_on_outage: Annotated[Literal["local", "deny", "allow"], BeforeValidator(_lower)] = "local"
+    routes_file: Path = Path(__file__).parent / "routes.toml"
+
+    def upstream_urls(self) -> dict[str, tuple[str, ...]]:
+        """The replicas of each upstream that ``routes.toml`` may name."""
+        return {
+            "auth_service": self.auth_service_url,
+            "student_service": self.student_service_url,
+            "admin_ui": self.admin_ui_url,
+        }
+
+    def rate_policies(self) -> dict[str, RatePolicy]:
+        """The limits that come from the environment, by the name that ``routes.toml`` uses."""
+        return {
+            "anonymous": parse_rate("anonymous", self.rate_limit_anonymous),
+            "user": parse_rate("user", self.rate_limit_user),
+        }
