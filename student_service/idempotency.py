@@ -15,8 +15,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, delete, insert, select, tuple_, update
-from sqlalchemy.dialects import postgresql
+from sqlalchemy import ColumnElement, Connection, delete, select, tuple_, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
 from servicekit.database import Database
@@ -103,9 +103,9 @@ def _claim(conn: Connection, request: KeyedRequest, claim: str, now: datetime) -
     held = conn.execute(select(idempotency_keys).where(request.row()).with_for_update()).first()
     if held is None:
         named = {"caller": request.caller, "route": request.route, "key": request.key, **fresh}
-        if conn.dialect.name != "postgresql":
-            conn.execute(insert(idempotency_keys), named)
-        elif conn.execute(postgresql.insert(idempotency_keys).on_conflict_do_nothing(), named).rowcount == 0:
+        dialect = postgresql if conn.dialect.name == "postgresql" else sqlite
+        inserted = dialect.insert(idempotency_keys).on_conflict_do_nothing().returning(c.key)
+        if conn.execute(inserted, named).first() is None:
             raise StillRunning  # another request took it a moment ago
         return None
     if held.expires_at > now:

@@ -179,9 +179,9 @@ def _write(conn: Connection, before: Student, new: dict[str, Any], actor: Actor)
 
 def _insert_unless_taken(conn: Connection, values: dict[str, Any]) -> bool:
     """Insert a student, waiting for whoever inserts the same number or e-mail just now; False when it is taken."""
-    if conn.dialect.name == "postgresql":
-        return conn.execute(postgresql.insert(students).on_conflict_do_nothing(), values).rowcount == 1
-    return conn.execute(sqlite.insert(students).on_conflict_do_nothing(), values).rowcount == 1
+    dialect = postgresql if conn.dialect.name == "postgresql" else sqlite
+    inserted = dialect.insert(students).on_conflict_do_nothing().returning(c.id)
+    return conn.execute(inserted, values).first() is not None
 
 
 def _duplicate(conn: Connection, keys: dict[str, str | None], but: str | None = None) -> DuplicateStudent | None:
