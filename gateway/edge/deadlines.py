@@ -7,8 +7,11 @@ leaves one time stamp behind, and a sweep over all connections, twice a second, 
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import dataclass
 from typing import Protocol
+
+_logger = logging.getLogger("uvicorn.error")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +61,11 @@ class Sweeper:
     def _sweep(self) -> None:
         now = self._loop.time()
         elapsed, self._last = now - self._last, now
-        for connection in tuple(self._connections):
-            connection.sweep(now, elapsed)
         self._running = bool(self._connections)
         if self._running:
             self._loop.call_later(self._tick_seconds, self._sweep)
+        for connection in tuple(self._connections):
+            try:
+                connection.sweep(now, elapsed)
+            except Exception:  # one connection's fault must not leave the others without deadlines
+                _logger.exception("edge_sweep_failed")

@@ -102,8 +102,10 @@ def parse_head(head: bytes, max_headers: int = 100, max_target: int = 8192) -> R
     expects_continue = False
     if not _UNUSUAL.isdisjoint(fields):
         body_length = _body_length(fields, is_http_11=is_http_11)
-        expects_continue = _expects_continue(headers) and is_http_11 and body_length != 0
-        _refuse_websocket(headers)
+        if b"expect" in fields:
+            expects_continue = _expects_continue(headers) and is_http_11 and body_length != 0
+        if b"upgrade" in fields:
+            _refuse_websocket(headers)
     keep_alive = is_http_11
     if is_http_11 and (has_repeated or fields.get(b"connection", b"keep-alive") not in _KEEP_ALIVE):
         keep_alive = b"close" not in _tokens(headers, b"connection")
