@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import time
 from collections.abc import Coroutine, Iterable
 from dataclasses import replace
@@ -17,13 +16,13 @@ from stack.layout import Layout, Service
 from stack.log_files import LogFile
 from stack.ports import complaint_about_taken_ports
 from stack.readiness import NotReady, wait_until_ready
+from stack.stop_signals import StopSignals
 
 READY_TIMEOUT_SECONDS = 90.0
 # A second Ctrl-C means: don't wait for anybody. But `make` passes SIGTERM on to us, so that a signal to its whole
 # process group reaches us twice; what comes at once with the first is no second request.
 IMPATIENCE_SECONDS = 1.0
 _WATCH_SECONDS = 1.0
-_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class StackFailed(Exception):
@@ -33,9 +32,9 @@ class StackFailed(Exception):
 async def run(layout: Layout, *, verbose: bool = False, ready_timeout_seconds: float = READY_TIMEOUT_SECONDS) -> int:
     """Runs the system until a signal asks it to stop (returns 0) or something fails (1); nothing is left running."""
     conductor = _Conductor(layout, verbose=verbose, ready_timeout_seconds=ready_timeout_seconds)
-    signals = _listen_for_signals()
+    signals = StopSignals()
     playing = asyncio.create_task(conductor.play())
-    asked = asyncio.create_task(signals.get())
+    asked = asyncio.create_task(signals.next())
     await asyncio.wait({playing, asked}, return_when=asyncio.FIRST_COMPLETED)
 
     failure = playing.exception() if playing.done() and not asked.done() else None
@@ -49,12 +48,12 @@ async def run(layout: Layout, *, verbose: bool = False, ready_timeout_seconds: f
     began_stopping = time.monotonic()
     stopping = asyncio.create_task(conductor.stop())
     while not stopping.done():
-        asked = asyncio.create_task(signals.get()) if asked.done() else asked
+        asked = asyncio.create_task(signals.next()) if asked.done() else asked
         await asyncio.wait({stopping, asked}, return_when=asyncio.FIRST_COMPLETED)
         if asked.done() and time.monotonic() - began_stopping > IMPATIENCE_SECONDS:
             conductor.hurry()
     asked.cancel()
-    _ignore_signals()
+    signals.close()
     await stopping
     say("Stopped.")
     if failure is not None and not isinstance(failure, StackFailed):
@@ -163,24 +162,6 @@ class _Conductor:
         for child in self._children.values():
             if child.exit_code is None:
                 child.kill()
-
-
-def _listen_for_signals() -> asyncio.Queue[signal.Signals]:
-    """A queue of the signals that ask us to stop, as they come."""
-    received: asyncio.Queue[signal.Signals] = asyncio.Queue()
-    loop = asyncio.get_running_loop()
-    for number in _STOP_SIGNALS:
-        if number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
-            continue  # nohup: we are to outlive the terminal
-        loop.add_signal_handler(number, received.put_nowait, number)
-    return received
-
-
-def _ignore_signals() -> None:
-    """All is stopped: one more Ctrl-C on the way out is not worth a traceback."""
-    for number in _STOP_SIGNALS:
-        asyncio.get_running_loop().remove_signal_handler(number)
-        signal.signal(number, signal.SIG_IGN)
 
 
 async def _all(coroutines: Iterable[Coroutine[None, None, None]]) -> None:

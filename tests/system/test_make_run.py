@@ -105,6 +105,19 @@ def test_make_run_passes_ctrl_c_on_and_leaves_nothing(start: Start, offset: int,
     assert running.left_behind() == []
 
 
+def test_a_killed_make_leaves_nothing_behind(start: Start, offset: int) -> None:
+    make = shutil.which("make")
+    if make is None or " " in sys.prefix:
+        pytest.skip("needs make, and a virtual environment whose path has no space")
+    running = start(
+        make, "-o", f"{sys.prefix}/installed-run", "run", f"VENV={sys.prefix}", f"ARGS=--port-offset {offset}"
+    )
+    until(lambda: "valkey" in running.output, timeout=30)
+    running.family()
+    running.signal(signal.SIGKILL)
+    until(lambda: running.family() == [], timeout=40)
+
+
 def test_a_killed_stack_leaves_no_service_behind(start: Start, offset: int) -> None:
     stack = start(*stack_command(offset), WORKERS="2")
     stack.until_running(timeout=120)
