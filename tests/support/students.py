@@ -1,0 +1,31 @@
+"""A running student_service for tests, and students to put into it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+
+from student_service.main import create_app
+from student_service.settings import Settings
+from tests.support.signing import Signing
+
+_count = itertools.count(1)
+
+
+def student_app(
+    signing: Signing, state_dir: Path, url: str | None = None, clock: Callable[[], datetime] | None = None
+) -> FastAPI:
+    """The application on a database of its own."""
+    settings = Settings(state_dir=state_dir, student_database_url=url, log_level="warning")
+    return create_app(settings, verifier=signing.verifier, clock=clock or (lambda: datetime.now(UTC)))
+
+
+def a_student(**fields: Any) -> dict[str, Any]:
+    """A body that creates a student; each has another e-mail address."""
+    number = next(_count)
+    return {"first_name": "Ada", "last_name": "Lovelace", "email": f"ada{number}@example.org"} | fields
