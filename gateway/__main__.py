@@ -19,6 +19,8 @@ log = get_logger()
 def log_refusal(refusal: Refusal) -> None:
     """Write the request line of what the edge refused before it became a request."""
     REFUSED.labels(str(refusal.status), refusal.reason).inc()
+    if refusal.reached_application:
+        return  # the pipeline writes that line, with all it knows
     log.info(
         "request",
         request_id=refusal.request_id,

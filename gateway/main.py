@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.middleware import Middleware
 
 from gateway.access_log import AccessLog
@@ -28,6 +28,7 @@ from gateway.middleware import Gateway
 from gateway.redis_link import RedisLink
 from gateway.route_table import RouteTable, RouteTableError, parse_route_table
 from gateway.routes.documentation import DocumentSource, documentation_router
+from gateway.routes.guard import own_endpoints_guard
 from gateway.routes.index import router as index_router
 from gateway.routes.readiness import upstream_checks
 from gateway.settings import Settings
@@ -103,6 +104,7 @@ def create_app(settings: Settings | None = None, *, verifier: TokenVerifier | No
     if keys is not None:
         checks["signing_keys"] = keys.check
     checks |= upstream_checks(lambda: forwarder.current)
+    guards = [Depends(own_endpoints_guard(settings))]
     own = build_app(
         settings,
         service="gateway",
@@ -120,9 +122,11 @@ def create_app(settings: Settings | None = None, *, verifier: TokenVerifier | No
             Middleware(BodyLimit, max_bytes=settings.max_body_bytes),
         ],
         openapi_url=None,
+        guards=guards,
     )
-    own.include_router(index_router)
-    own.include_router(documentation_router(DocumentSource(lambda: forwarder.current), own))
+    own.include_router(index_router, dependencies=guards)
+    documents = DocumentSource(lambda: forwarder.current)
+    own.include_router(documentation_router(documents, own), dependencies=guards)
     own.state.gateway_link = link
     as_json = settings.log_format == "json" or (settings.log_format is None and not sys.stdout.isatty())
     return Gateway(

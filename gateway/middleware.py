@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.access_log import AccessLog
 from gateway.admit import Admission
-from gateway.edge import EXTENSION
+from gateway.edge import EXTENSION, Exchange
 from gateway.forward import Forwarder, relay
 from gateway.gateway_metrics import REFUSED, observe
 from gateway.identify import Caller, Identifier, authorization_of
@@ -79,14 +79,19 @@ class Gateway:
         client = scope["client"]
         facts = decide_facts(scope["headers"], client[0] if client else "", self._trusted, self._proxy_token)
         record = Record(facts, scope["method"])
+        edge: Exchange | None = scope["extensions"].get(EXTENSION) if "extensions" in scope else None
+        if edge is not None:
+            edge.request_id = facts.request_id  # for an answer that the edge has to give in our place
         try:
-            await self._serve(scope, receive, send, record)
+            await self._serve(scope, receive, send, record, edge)
         except HTTPException as problem:
             await self._answer_problem(problem, scope, send, record)
         except UpstreamError as error:
             await self._answer_problem(self.forwarder.problem_of(error, record), scope, send, record)
         except asyncio.CancelledError:
-            record.status = record.status or 499  # the client left; the connection to the upstream is closed
+            # The client left, or the edge refused what it sent; the connection to the upstream is closed.
+            if record.status == 0:
+                record.status = edge.refusal.status if edge is not None and edge.refusal is not None else 499
             raise
         except Exception as error:
             if record.started:
@@ -97,7 +102,7 @@ class Gateway:
         finally:
             self._finish(scope, record)
 
-    async def _serve(self, scope: Scope, receive: Receive, send: Send, record: Record) -> None:
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, record: Record, edge: Exchange | None) -> None:
         path = self._normal_path(scope)
         forwarding = self.forwarder.current  # one table from here to the end, whatever is reloaded meanwhile
         route = forwarding.table.match(path)
@@ -116,11 +121,8 @@ class Gateway:
                 raise Forbidden(f"Your role lacks the scope {' '.join(sorted(needed - caller.scopes))}.")
         else:
             await self._admit_anonymous(route.limit.policy if route.limit else self._anonymous, record)
-        exchange = scope["extensions"].get(EXTENSION) if "extensions" in scope else None
-        if exchange is not None:
-            task = asyncio.current_task()
-            if task is not None:
-                exchange.when_client_leaves(task.cancel)
+        if edge is not None and (task := asyncio.current_task()) is not None:
+            edge.when_client_leaves(task.cancel)
         response = await self.forwarder.forward(forwarding, route, path, scope, body, record)
         await relay(response, send, record)
 
@@ -180,6 +182,9 @@ class Gateway:
             if message["type"] == "http.response.start":
                 record.status, record.started = message["status"], True
                 headers = [*message.get("headers", ()), (b"x-request-id", facts.request_id.encode())]
+                if not any(name == b"ratelimit" for name, _ in headers):
+                    limits = scope["state"].get("rate_limit_headers", {})
+                    headers += [(name.lower().encode(), value.encode()) for name, value in limits.items()]
                 message = {**message, "headers": headers}
             await send(message)
 

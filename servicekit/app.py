@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any, cast
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Request, Response, params
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from servicekit.docs_page import docs_router
-from servicekit.health import Check, health_router
+from servicekit.health import Check, health_router, metrics_router
 from servicekit.jwks_client import JwksClient
 from servicekit.logs import configure_logging, get_logger
 from servicekit.middleware import BodyLimit, CatchErrors, RequestContext, SecurityHeaders
@@ -107,6 +107,7 @@ def build_app(
     verifier: TokenVerifier,
     readiness: Mapping[str, Check],
     middleware: list[Middleware],
+    guards: Sequence[params.Depends] = (),
     **options: Any,
 ) -> FastAPI:
     """The app inside given layers: for the gateway, whose pipeline takes the place of the outer ones."""
@@ -136,7 +137,8 @@ def build_app(
     app.add_exception_handler(HTTPException, _problem)
     app.add_exception_handler(RequestValidationError, _validation_problem)
     app.include_router(health_router(readiness, settings))
-    app.include_router(docs_router(app.title))
+    app.include_router(metrics_router(settings), dependencies=guards)
+    app.include_router(docs_router(app.title), dependencies=guards)
     return app
 
 

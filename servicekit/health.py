@@ -42,7 +42,7 @@ async def run_checks(checks: Mapping[str, Check]) -> dict[str, dict[str, str]]:
 
 
 def health_router(checks: Mapping[str, Check], settings: ServiceSettings) -> APIRouter:
-    """The routes that an orchestrator and a scraper ask."""
+    """The routes that an orchestrator asks; they are never limited."""
     router = APIRouter(tags=["operations"])
 
     @router.get("/healthz", summary="Is this process alive?")
@@ -56,6 +56,13 @@ def health_router(checks: Mapping[str, Check], settings: ServiceSettings) -> API
         if down:
             raise ServiceUnavailable(f"Not ready: {', '.join(down)}.", retry_after=1, dependencies=states)
         return {"status": "ready", "dependencies": states}
+
+    return router
+
+
+def metrics_router(settings: ServiceSettings) -> APIRouter:
+    """What a scraper asks."""
+    router = APIRouter(tags=["operations"])
 
     @router.get("/metrics", summary="Prometheus metrics (scope ops:read, or METRICS_TOKEN)", response_class=Response)
     async def metrics(request: Request) -> Response:
