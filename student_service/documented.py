@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from student_service.schemas import STUDENT_CHANGES, WHOLE_STUDENT, ProblemBody, Student
+from student_service.schemas import PROBLEM_SCHEMA, STUDENT_CHANGES, WHOLE_STUDENT, Student
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"  # RFC 7396 §4
@@ -30,19 +30,14 @@ _WHY = {
     422: "A value can't be accepted; `errors` names each field",
     503: "The database can't be reached right now",
 }
-_PROBLEM_SCHEMA = {"$ref": "#/components/schemas/ProblemBody"}
+_PROBLEM = {PROBLEM: {"schema": PROBLEM_SCHEMA}}
 
 Responses = dict[int | str, dict[str, Any]]
 
 
 def problems(*statuses: int) -> Responses:
     """These error statuses, and those that every route may answer."""
-    listed: Responses = {}
-    for status in sorted({*statuses, 401, 403, 422, 503}):
-        listed[status] = {"description": _WHY[status], "content": {PROBLEM: {"schema": _PROBLEM_SCHEMA}}}
-    # Naming the model once brings its schema into the document.
-    listed[401] = {"description": _WHY[401], "model": ProblemBody, "content": {PROBLEM: {"schema": _PROBLEM_SCHEMA}}}
-    return listed
+    return {s: {"description": _WHY[s], "content": _PROBLEM} for s in sorted({*statuses, 401, 403, 422, 503})}
 
 
 def answer(model: Any, description: str) -> Responses:

@@ -24,13 +24,13 @@ from student_service.models import students
 
 c = students.c
 
-# What a list may be sorted by → the columns compared. Only the first may be null; the last is always the id, so no
-# two students compare equal.
+# What a list may be sorted by → the columns compared. Only the first may be null; the last is unique, so no two
+# students compare equal.
 SORTS: dict[str, tuple[Column[Any], ...]] = {
     "last_name": (c.last_name_key, c.id),
     "first_name": (c.first_name_key, c.id),
-    "student_number": (c.student_number_key, c.id),
-    "email": (c.email_key, c.id),
+    "student_number": (c.student_number_key,),
+    "email": (c.email_key,),
     "status": (c.status, c.last_name_key, c.id),
     "program": (c.program_key, c.last_name_key, c.id),
     "year": (c.year, c.last_name_key, c.id),

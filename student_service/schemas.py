@@ -125,25 +125,25 @@ class Stats(Shape):
     by_year: list[YearCount]
 
 
-class FieldProblem(BaseModel):
-    """What is wrong with one field."""
-
-    field: str
-    message: str
-
-
-class ProblemBody(BaseModel):
-    """An error (RFC 9457)."""
-
-    model_config = ConfigDict(title="Problem", extra="allow")
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    instance: str
-    request_id: str
-    errors: list[FieldProblem] | None = None
+_TEXT = {"type": "string"}
+# Written out at each status: FastAPI files a model under application/json as well.
+PROBLEM_SCHEMA: dict[str, Any] = {
+    "title": "Problem",
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "instance", "request_id"],
+    "properties": {
+        **dict.fromkeys(("type", "title", "detail", "instance", "request_id"), _TEXT),
+        "status": {"type": "integer"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["field", "message"],
+                "properties": {"field": _TEXT, "message": _TEXT},
+            },
+        },
+    },
+}
 
 
 def _text(longest: int, **more: Any) -> dict[str, Any]:

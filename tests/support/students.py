@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import FastAPI
 
+from servicekit.database import utc_now
 from student_service.main import create_app
 from student_service.settings import Settings
 from tests.support.signing import Signing
@@ -18,11 +19,16 @@ _count = itertools.count(1)
 
 
 def student_app(
-    signing: Signing, state_dir: Path, url: str | None = None, clock: Callable[[], datetime] | None = None
+    signing: Signing,
+    state_dir: Path,
+    url: str | None = None,
+    clock: Callable[[], datetime] = utc_now,
+    *,
+    level: Literal["debug", "warning"] = "warning",
 ) -> FastAPI:
     """The application on a database of its own."""
-    settings = Settings(state_dir=state_dir, student_database_url=url, log_level="warning")
-    return create_app(settings, verifier=signing.verifier, clock=clock or (lambda: datetime.now(UTC)))
+    settings = Settings(state_dir=state_dir, student_database_url=url, log_level=level)
+    return create_app(settings, verifier=signing.verifier, clock=clock)
 
 
 def a_student(**fields: Any) -> dict[str, Any]:
