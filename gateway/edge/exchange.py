@@ -84,7 +84,7 @@ class Exchange:
         self._transport = connection.transport
         self._flow = connection.flow
         self._event: asyncio.Event | None = None
-        self._on_leaving: Callable[[], None] | None = None
+        self._on_leaving: Callable[[], object] | None = None
         self.keep_alive = keep_alive
         self.waiting_for_continue = expects_continue
         self.client_left = False
@@ -128,7 +128,7 @@ class Exchange:
 
     # The application's side
 
-    def when_client_leaves(self, callback: Callable[[], None]) -> None:
+    def when_client_leaves(self, callback: Callable[[], object]) -> None:
         """Have `callback` called at once when the client leaves before its response is complete."""
         self._on_leaving = callback
         if self.client_left:
