@@ -123,6 +123,7 @@ def create_app(settings: Settings | None = None, *, verifier: TokenVerifier | No
         ],
         openapi_url=None,
         guards=guards,
+        peripheral=frozenset(table.upstreams),
     )
     own.include_router(index_router, dependencies=guards)
     documents = DocumentSource(lambda: forwarder.current)

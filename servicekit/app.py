@@ -108,9 +108,17 @@ def build_app(
     readiness: Mapping[str, Check],
     middleware: list[Middleware],
     guards: Sequence[params.Depends] = (),
+    peripheral: frozenset[str] = frozenset(),
     **options: Any,
 ) -> FastAPI:
-    """The app inside given layers: for the gateway, whose pipeline takes the place of the outer ones."""
+    """The app inside given layers: for the gateway, whose pipeline takes the place of the outer ones.
+
+    Args:
+        middleware: The layers, outermost first.
+        guards: Dependencies of the routes for people and scrapers, such as a rate limit; never of the health routes.
+        peripheral: Names among ``readiness`` that ``/readyz?core=true`` leaves out.
+        settings, service, version, lifespan, verifier, readiness, options: As for ``create_service_app``.
+    """
     configure_logging(service, settings.log_level, settings.log_format)
 
     @asynccontextmanager
@@ -136,7 +144,7 @@ def build_app(
     app.state.verifier = verifier
     app.add_exception_handler(HTTPException, _problem)
     app.add_exception_handler(RequestValidationError, _validation_problem)
-    app.include_router(health_router(readiness, settings))
+    app.include_router(health_router(readiness, frozenset(readiness) - peripheral))
     app.include_router(metrics_router(settings), dependencies=guards)
     app.include_router(docs_router(app.title), dependencies=guards)
     return app

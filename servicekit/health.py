@@ -6,8 +6,9 @@ import asyncio
 import hmac
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Annotated
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from servicekit.http_metrics import exposition
@@ -41,7 +42,7 @@ async def run_checks(checks: Mapping[str, Check]) -> dict[str, dict[str, str]]:
     return dict(zip(checks, states, strict=True))
 
 
-def health_router(checks: Mapping[str, Check], settings: ServiceSettings) -> APIRouter:
+def health_router(checks: Mapping[str, Check], core: frozenset[str]) -> APIRouter:
     """The routes that an orchestrator asks; they are never limited."""
     router = APIRouter(tags=["operations"])
 
@@ -50,8 +51,9 @@ def health_router(checks: Mapping[str, Check], settings: ServiceSettings) -> API
         return {"status": "ok"}
 
     @router.get("/readyz", summary="Can this process do its work?", responses={503: {"description": "Not ready"}})
-    async def readyz() -> dict[str, object]:
-        states = await run_checks(checks)
+    async def readyz(core_only: Annotated[bool, Query(alias="core")] = False) -> dict[str, object]:
+        """Each dependency by name with its state; `core=true` leaves out other services, for orchestrators."""
+        states = await run_checks({name: checks[name] for name in checks if name in core or not core_only})
         down = [name for name, state in states.items() if state["status"] != "up"]
         if down:
             raise ServiceUnavailable(f"Not ready: {', '.join(down)}.", retry_after=1, dependencies=states)
