@@ -33,6 +33,7 @@ from gateway.routes.index import router as index_router
 from gateway.routes.readiness import upstream_checks
 from gateway.settings import Settings
 from servicekit.app import build_app
+from servicekit.health import Readiness
 from servicekit.jwks_client import JwksClient
 from servicekit.logs import get_logger
 from servicekit.middleware import BodyLimit, CatchErrors, SecurityHeaders
@@ -103,7 +104,6 @@ def create_app(settings: Settings | None = None, *, verifier: TokenVerifier | No
     checks: dict[str, Any] = {"redis": admission.check_redis, "denylist": admission.check_denylist}
     if keys is not None:
         checks["signing_keys"] = keys.check
-    checks |= upstream_checks(lambda: forwarder.current)
     guards = [Depends(own_endpoints_guard(settings))]
     own = build_app(
         settings,
@@ -113,7 +113,7 @@ def create_app(settings: Settings | None = None, *, verifier: TokenVerifier | No
         version=VERSION,
         lifespan=lifespan,
         verifier=verifier,
-        readiness=checks,
+        readiness=Readiness(checks, upstream_checks(lambda: forwarder.current)),
         # The pipeline has done the rest before a request comes here.
         middleware=[
             Middleware(SecurityHeaders),
@@ -123,7 +123,6 @@ def create_app(settings: Settings | None = None, *, verifier: TokenVerifier | No
         ],
         openapi_url=None,
         guards=guards,
-        peripheral=frozenset(table.upstreams),
     )
     own.include_router(index_router, dependencies=guards)
     documents = DocumentSource(lambda: forwarder.current)

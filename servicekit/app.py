@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from servicekit.docs_page import docs_router
-from servicekit.health import Check, health_router, metrics_router
+from servicekit.health import Check, Readiness, health_router, metrics_router
 from servicekit.jwks_client import JwksClient
 from servicekit.logs import configure_logging, get_logger
 from servicekit.middleware import BodyLimit, CatchErrors, RequestContext, SecurityHeaders
@@ -79,7 +79,7 @@ def create_service_app(
         version=version,
         lifespan=opened,
         verifier=verifier,
-        readiness=checks,
+        readiness=Readiness(checks),
         middleware=layers(settings, service),
         **options,
     )
@@ -105,10 +105,9 @@ def build_app(
     version: str,
     lifespan: Lifespan | None,
     verifier: TokenVerifier,
-    readiness: Mapping[str, Check],
+    readiness: Readiness,
     middleware: list[Middleware],
     guards: Sequence[params.Depends] = (),
-    peripheral: frozenset[str] = frozenset(),
     **options: Any,
 ) -> FastAPI:
     """The app inside given layers: for the gateway, whose pipeline takes the place of the outer ones.
@@ -116,7 +115,6 @@ def build_app(
     Args:
         middleware: The layers, outermost first.
         guards: Dependencies of the routes for people and scrapers, such as a rate limit; never of the health routes.
-        peripheral: Names among ``readiness`` that ``/readyz?core=true`` leaves out.
         settings, service, version, lifespan, verifier, readiness, options: As for ``create_service_app``.
     """
     configure_logging(service, settings.log_level, settings.log_format)
@@ -144,7 +142,7 @@ def build_app(
     app.state.verifier = verifier
     app.add_exception_handler(HTTPException, _problem)
     app.add_exception_handler(RequestValidationError, _validation_problem)
-    app.include_router(health_router(readiness, frozenset(readiness) - peripheral))
+    app.include_router(health_router(readiness))
     app.include_router(metrics_router(settings), dependencies=guards)
     app.include_router(docs_router(app.title), dependencies=guards)
     return app

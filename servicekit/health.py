@@ -6,6 +6,7 @@ import asyncio
 import hmac
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
@@ -18,6 +19,14 @@ from servicekit.settings import ServiceSettings
 
 Check = Callable[[], Awaitable[None] | None]
 CHECK_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """Checks by dependency name; each raises when its dependency isn't there."""
+
+    core: Mapping[str, Check]  # without these the process can do nothing
+    peripheral: Mapping[str, Check] = field(default_factory=dict)  # without these, some things
 
 
 async def run_checks(checks: Mapping[str, Check]) -> dict[str, dict[str, str]]:
@@ -42,7 +51,7 @@ async def run_checks(checks: Mapping[str, Check]) -> dict[str, dict[str, str]]:
     return dict(zip(checks, states, strict=True))
 
 
-def health_router(checks: Mapping[str, Check], core: frozenset[str]) -> APIRouter:
+def health_router(readiness: Readiness) -> APIRouter:
     """The routes that an orchestrator asks; they are never limited."""
     router = APIRouter(tags=["operations"])
 
@@ -53,7 +62,7 @@ def health_router(checks: Mapping[str, Check], core: frozenset[str]) -> APIRoute
     @router.get("/readyz", summary="Can this process do its work?", responses={503: {"description": "Not ready"}})
     async def readyz(core_only: Annotated[bool, Query(alias="core")] = False) -> dict[str, object]:
         """Each dependency by name with its state; `core=true` leaves out other services, for orchestrators."""
-        states = await run_checks({name: checks[name] for name in checks if name in core or not core_only})
+        states = await run_checks(readiness.core if core_only else {**readiness.core, **readiness.peripheral})
         down = [name for name, state in states.items() if state["status"] != "up"]
         if down:
             raise ServiceUnavailable(f"Not ready: {', '.join(down)}.", retry_after=1, dependencies=states)
