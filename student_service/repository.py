@@ -7,9 +7,10 @@ here it is made so: nothing is written when nothing differs, and each change mak
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, or_, select, update
+from sqlalchemy import Connection, Select, bindparam, func, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
@@ -33,7 +34,8 @@ PUBLIC = (
     c.created_by, c.updated_at, c.updated_by, c.deleted_at,
 )  # fmt: skip
 PUBLIC_NAMES = tuple("".join(column.name) for column in PUBLIC)  # plain str: orjson refuses subclasses as keys
-ONE = select(*PUBLIC)
+ONE = select(*PUBLIC).where(c.id == bindparam("student_id"))
+ONE_LOCKED = ONE.with_for_update()  # on SQLite the transaction itself is the lock
 MAX_NUMBER_ATTEMPTS = 10_000
 MAX_PROGRAMS_IN_STATS = 500
 
@@ -53,9 +55,7 @@ def listed(conn: Connection, filters: Filters, order: Order, limit: int, cursor:
     Raises:
         Unprocessable: The cursor isn't one of this list.
     """
-    conditions = filters.conditions()
-    hidden = tuple(column for column in order.columns if column.name not in PUBLIC_NAMES)
-    query = select(*PUBLIC, *hidden).where(*conditions).order_by(*order.clauses()).limit(limit + 1)
+    query = _page_query(filters, order, limit)
     if cursor is not None:
         query = query.where(order.after(order.position(cursor, filters)))
     rows = conn.execute(query).all()
@@ -63,10 +63,23 @@ def listed(conn: Connection, filters: Filters, order: Order, limit: int, cursor:
     if cursor is None and len(rows) <= limit:
         total = len(rows)  # all of them are here: no need to count
     else:
-        total = conn.execute(select(func.count()).select_from(students).where(*conditions)).scalar_one()
+        total = conn.execute(_count_query(filters)).scalar_one()
     next_cursor = order.cursor(filters, shown[-1]) if len(rows) > limit else None
     # zip ends with the shorter: the columns that only the cursor needs fall off.
     return page([dict(zip(PUBLIC_NAMES, row, strict=False)) for row in shown], next_cursor, total)
+
+
+@lru_cache(maxsize=512)
+def _page_query(filters: Filters, order: Order, limit: int) -> Select[*tuple[Any, ...]]:
+    # Kept: a statement that was executed before spares SQLAlchemy a quarter of the work.
+    hidden = tuple(column for column in order.columns if column.name not in PUBLIC_NAMES)
+    chosen = select(*PUBLIC, *hidden).where(*filters.conditions())
+    return chosen.order_by(*order.clauses()).limit(limit + 1)
+
+
+@lru_cache(maxsize=512)
+def _count_query(filters: Filters) -> Select[int]:
+    return select(func.count()).select_from(students).where(*filters.conditions())
 
 
 def create(conn: Connection, fields: rules.Fields, actor: Actor) -> Student:
@@ -158,10 +171,7 @@ def stats(conn: Connection) -> dict[str, Any]:
 
 
 def _one(conn: Connection, student_id: str, *, also_deleted: bool, lock: bool) -> Student:
-    query = ONE.where(c.id == student_id)
-    if lock:
-        query = query.with_for_update()  # on SQLite the transaction itself is the lock
-    row = conn.execute(query).first()
+    row = conn.execute(ONE_LOCKED if lock else ONE, {"student_id": student_id}).first()
     if row is None or (row.deleted_at is not None and not also_deleted):
         raise NotFound("There is no such student.")
     return dict(zip(PUBLIC_NAMES, row, strict=True))

@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from servicekit.database import Database
 from servicekit.logs import get_logger
 from servicekit.paging import DEFAULT_LIMIT
+from servicekit.problems import MethodNotAllowed
 from servicekit.strict_json import StrictRoute
 from student_service import documented, history, repository, rules, schemas
 from student_service.answers import (
@@ -55,17 +56,26 @@ Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
 
 def reads(path: str, **documentation: Any) -> Callable[[Endpoint], Endpoint]:
-    """GET and HEAD; a list answers with and without its trailing slash, without a redirect."""
+    """GET and HEAD; what isn't one student answers with and without its trailing slash, without a redirect."""
 
     def add(endpoint: Endpoint) -> Endpoint:
         router.get(path, **documentation)(endpoint)
         router.head(path, include_in_schema=False)(endpoint)
         if path != "/{student_id}":
-            router.api_route(path.removesuffix("/") if path == "/" else f"{path}/", methods=["GET", "HEAD"],
-                             include_in_schema=False)(endpoint)  # fmt: skip
+            twin = path.removesuffix("/") if path.endswith("/") else f"{path}/"
+            router.api_route(twin, methods=["GET", "HEAD"], include_in_schema=False)(endpoint)
         return endpoint
 
     return add
+
+
+def only_read(path: str) -> None:
+    """Other methods are 405 here; without this, the word would be taken for a student's id."""
+
+    async def refuse() -> None:
+        raise MethodNotAllowed("This can only be read.", headers={"Allow": "GET, HEAD"})
+
+    router.add_api_route(path, refuse, methods=["DELETE", "OPTIONS", "PATCH", "POST", "PUT"], include_in_schema=False)
 
 
 @reads("/", summary="List students", responses={**answer(schemas.StudentPage, "One page"), **problems()})
@@ -117,6 +127,9 @@ def count_students(request: Request, _: Reader) -> Response:
     """How many there are by status, program (the 500 largest) and year. Deleted ones are counted apart."""
     with database(request).read() as conn:
         return json_response(repository.stats(conn))
+
+
+only_read("/stats")
 
 
 @reads(

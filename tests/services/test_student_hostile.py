@@ -15,6 +15,7 @@ from student_service.rules import FIELDS
 from tests.conftest import MakeClient
 from tests.support.signing import Signing
 from tests.support.students import a_student, student_app
+from tests.support.wait import until
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
@@ -132,7 +133,14 @@ def test_nobodys_data_is_in_the_logs(
     client.patch(path, json={"email": "geheimnis @", "notes": "Krankheit"})
     client.get("/students/?q=Qwertzia")
     client.delete(path)
-    logged = capfd.readouterr().out
+    logged = ""
+
+    def is_all_logged() -> bool:
+        nonlocal logged
+        logged += capfd.readouterr().out
+        return "student_deleted" in logged and '"method":"DELETE"' in logged
+
+    until(is_all_logged)
     assert path.rpartition("/")[2] in logged
     assert "student_created" in logged
     assert not [word for word in ("Qwertzia", "Yxcvbnmia", "geheimnis", "555", "Krankheit") if word in logged]

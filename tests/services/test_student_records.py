@@ -249,3 +249,9 @@ def test_a_client_that_has_the_version_gets_304(client: TestClient) -> None:
     assert (answer.status_code, answer.content, answer.headers["etag"]) == (304, b"", '"v1"')
     assert client.get(path, headers={"If-None-Match": '"v2"'}).status_code == 200
     assert client.get(path, headers={"If-None-Match": "garbage"}).status_code == 200
+
+
+def test_stats_are_only_read(client: TestClient) -> None:
+    for method in ("PUT", "PATCH", "DELETE", "POST"):
+        answer = client.request(method, "/students/stats", json={})
+        assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
