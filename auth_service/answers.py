@@ -9,7 +9,6 @@ from pydantic import BaseModel, Field
 
 from auth_service.roles import Role
 
-
 # Written out, not referred to: the gateway puts the documents of several services together.
 PROBLEM_SCHEMA: dict[str, Any] = {
     "type": "object",
