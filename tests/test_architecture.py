@@ -28,7 +28,8 @@ NEVER_IMPORTS: dict[str, tuple[set[str], str]] = {
     "loadtests": ({*SERVICES, "servicekit", "stack", "tests"}, "a load test is an outside client"),
 }
 ADMIN_UI_NEVER_IMPORTS = {
-    "alembic", "hiredis", "httptools", "jwt", "psycopg", "servicekit.database", "servicekit.security", "servicekit.tokens", "sqlalchemy", "sqlite3",
+    "alembic", "hiredis", "httptools", "jwt", "psycopg", "servicekit.database",
+    "servicekit.security", "servicekit.tokens", "sqlalchemy", "sqlite3",
 }  # fmt: skip
 HTTP_CLIENTS = {"aiohttp", "http.client", "httpx", "httpx2", "requests", "urllib.request", "urllib3"}
 FRAMEWORKS_AND_IO = HTTP_CLIENTS | {
