@@ -71,6 +71,17 @@ class Api:
         """Forget this session here; its cookie is worthless from now on."""
         await self._store.delete(self.session.place)
 
+    async def revoke(self) -> None:
+        """Have the tokens of a session that has been ended here refused everywhere.
+
+        Raises:
+            SessionEnded: They were worthless already. Refused, GatewayAway: it couldn't be done.
+        """
+        tokens = self.session.tokens
+        if tokens.access_ends_at - EARLY_SECONDS < time.time():
+            tokens = await self._fresh_tokens(tokens.refresh)
+        await self._client.call(self._origin, "POST", "/auth/logout", token=tokens.access)
+
     async def _refresh(self) -> None:
         """Make ``self.session`` one with newer tokens than it had."""
         had = self.session.tokens.access

@@ -27,13 +27,14 @@ Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 log = get_logger()
 
 
-def layers(settings: ServiceSettings, service: str) -> list[Middleware]:
-    """Everything around the routes, outermost first."""
+def layers(settings: ServiceSettings, service: str, own: Sequence[Middleware] = ()) -> list[Middleware]:
+    """Everything around the routes, outermost first; the service's own layers lie just inside ``CatchErrors``."""
     token = resolve_proxy_token(settings)
     return [
         Middleware(RequestContext, service=service, trusted_proxies=settings.trusted_proxies, proxy_token=token),
         Middleware(SecurityHeaders),
         Middleware(CatchErrors),
+        *own,
         Middleware(QueryGuard),
         Middleware(BodyLimit, max_bytes=settings.max_body_bytes),
     ]
@@ -62,7 +63,7 @@ def create_service_app(
         lifespan: Opens and closes the service's own resources.
         verifier: Checks tokens; by default with auth_service's keys, fetched over HTTP.
         readiness: Checks by dependency name; each raises when its dependency isn't there.
-        options: For FastAPI itself.
+        options: For FastAPI itself; its ``middleware`` are the service's own layers.
     """
     checks = dict(readiness or {})
     opened = lifespan
@@ -80,7 +81,7 @@ def create_service_app(
         lifespan=opened,
         verifier=verifier,
         readiness=Readiness(checks),
-        middleware=layers(settings, service),
+        middleware=layers(settings, service, options.pop("middleware", ())),
         **options,
     )
 
@@ -140,7 +141,7 @@ def build_app(
     app.router.route_class = StrictRoute
     app.state.settings = settings
     app.state.verifier = verifier
-    app.add_exception_handler(HTTPException, _problem)
+    app.add_exception_handler(HTTPException, problem_response)
     app.add_exception_handler(RequestValidationError, _validation_problem)
     app.include_router(health_router(readiness))
     app.include_router(metrics_router(settings), dependencies=guards)
@@ -148,7 +149,8 @@ def build_app(
     return app
 
 
-async def _problem(request: Request, error: Exception) -> Response:
+async def problem_response(request: Request, error: Exception) -> Response:
+    """An HTTPException as the problem that every API answers with."""
     error = cast(HTTPException, error)  # Starlette calls by the registered type
     status, headers, body = render(error, instance=request.url.path, request_id=request_id(request.scope))
     response = Response(body, status)
@@ -158,7 +160,7 @@ async def _problem(request: Request, error: Exception) -> Response:
 
 async def _validation_problem(request: Request, error: Exception) -> Response:
     errors = cast(RequestValidationError, error).errors()
-    return await _problem(request, Unprocessable(errors=field_errors(errors)))
+    return await problem_response(request, Unprocessable(errors=field_errors(errors)))
 
 
 def field_errors(errors: Any) -> list[FieldError]:

@@ -1,0 +1,132 @@
+"""What a person sees when something can't be done: a designed page for each case, with the request id to quote."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from fastapi import FastAPI, Request, Response
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from admin_ui.api import SessionEnded
+from admin_ui.browser import SIGN_IN, go_to, here, is_htmx
+from admin_ui.gateway_client import Refused
+from admin_ui.guard import is_page
+from admin_ui.view import render
+from admin_ui.visitor import NotSignedIn, drop_session_cookie, services_of
+from servicekit.app import problem_response
+from servicekit.logs import get_logger
+from servicekit.problems import ServiceUnavailable
+
+log = get_logger()
+
+
+@dataclass(frozen=True)
+class Case:
+    """The words for one kind of failure."""
+
+    title: str
+    text: str
+    icon: str = "alert"
+
+
+CASES = {
+    403: Case("You can’t do this", "Your role doesn’t include it. Ask an administrator if you need it.", "lock"),
+    404: Case("Not found", "There is nothing here. It may have been deleted, or the address is wrong.", "search-off"),
+    405: Case("Not possible here", "This address can’t be used in that way.", "search-off"),
+    409: Case("That clashes with something", "It contradicts what is already there.", "conflict"),
+    413: Case("Too large", "What was sent is larger than this system accepts.", "file-off"),
+    422: Case("Something isn’t right", "Some of what was sent can’t be accepted."),
+    429: Case("A little too fast", "You have asked more often than is allowed for the moment.", "clock"),
+    503: Case(
+        "Away for a moment", "The records can’t be reached just now. Nothing is lost: try again shortly.", "cloud"
+    ),
+    504: Case("No answer in time", "The records took too long to answer. Look before you repeat a change.", "cloud"),
+}
+UNEXPECTED = Case("Something went wrong", "That is our fault, not yours. Quote the number below when you report it.")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A failure that is to be shown."""
+
+    status: int
+    detail: str = ""
+    request_id: str = ""
+    retry_after: int | None = None
+
+
+class ErrorPages:
+    """Shows whatever goes wrong inside as a page; outside of pages it lets everything through."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not is_page(scope):
+            await self.app(scope, receive, send)
+            return
+        started = False
+
+        async def watch(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watch)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            if started:
+                raise
+            request = Request(scope, receive)
+            await answer_for(request, error)(scope, receive, send)
+
+
+def answer_for(request: Request, error: Exception) -> Response:
+    """The answer that tells a person of an error."""
+    if isinstance(error, NotSignedIn | SessionEnded):
+        return ask_to_sign_in(request, ended=isinstance(error, SessionEnded))
+    if isinstance(error, Refused):
+        return show(request, Fault(error.status, error.detail, error.request_id, error.retry_after))
+    if isinstance(error, HTTPException):
+        wait = (error.headers or {}).get("Retry-After", "")
+        return show(request, Fault(error.status_code, str(error.detail), retry_after=int(wait) if wait else None))
+    log.error("unhandled_error", exc_info=error)
+    return show(request, Fault(500))
+
+
+def ask_to_sign_in(request: Request, *, ended: bool) -> Response:
+    """To the sign-in page and back; what was being sent stays on the page when a script sent it."""
+    had_cookie = ended or bool(request.cookies)
+    request.scope["state"]["session"] = None
+    if request.method == "GET" or not is_htmx(request):
+        target = f"{SIGN_IN}?next={quote(here(request), safe='/')}" + ("&ended=1" if had_cookie and ended else "")
+        response = go_to(request, target)
+    else:
+        response = Response("", 401, {"HX-Trigger": "sign-in-again"})
+    drop_session_cookie(response, services_of(request).settings)
+    return response
+
+
+def show(request: Request, fault: Fault) -> Response:
+    """A page for a failure, or for a script the message alone."""
+    case = CASES.get(fault.status, UNEXPECTED)
+    template = "errors/message.html" if is_htmx(request) else "errors/page.html"
+    response = render(request, template, status=fault.status, case=case, fault=fault)
+    if fault.retry_after:
+        response.headers["Retry-After"] = str(fault.retry_after)
+    return response
+
+
+def install(app: FastAPI) -> None:
+    """Errors of routes are shown as those of the layers are."""
+
+    async def handle(request: Request, error: Exception) -> Response:
+        return answer_for(request, error) if is_page(request.scope) else await problem_response(request, error)
+
+    for kind in (HTTPException, NotSignedIn, SessionEnded, Refused, ServiceUnavailable):
+        app.add_exception_handler(kind, handle)

@@ -1,0 +1,1 @@
+// The behaviour that pages add to what works without scripts.

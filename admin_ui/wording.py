@@ -1,0 +1,89 @@
+"""How values read on a page: dates, statuses, roles, and the names of fields. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from typing import Any
+
+STATUSES = {
+    "applicant": "Applicant",
+    "enrolled": "Enrolled",
+    "on_leave": "On leave",
+    "graduated": "Graduated",
+    "withdrawn": "Withdrawn",
+}
+ROLES = {"viewer": "Viewer", "registrar": "Registrar", "admin": "Administrator"}
+FIELDS = {
+    "student_number": "Student number",
+    "first_name": "First name",
+    "middle_name": "Middle name",
+    "last_name": "Last name",
+    "preferred_name": "Preferred name",
+    "email": "E-mail",
+    "phone": "Phone",
+    "date_of_birth": "Date of birth",
+    "program": "Program",
+    "year": "Year",
+    "status": "Status",
+    "enrolled_on": "Enrolled on",
+    "guardians": "Guardians",
+    "notes": "Notes",
+    "deleted_at": "Deleted",
+}
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def day(value: Any) -> str:
+    """``2011-03-05`` as ``5 Mar 2011``; what isn't a date, as it is."""
+    try:
+        found = date.fromisoformat(str(value)[:10])
+    except ValueError:
+        return str(value or "")
+    return f"{found.day} {MONTHS[found.month - 1]} {found.year}"
+
+
+def moment(value: Any) -> str:
+    """A time of the API as ``5 Mar 2011, 14:02 UTC``; a script of the page puts it into the reader's own zone."""
+    try:
+        found = datetime.fromisoformat(str(value)).astimezone(UTC)
+    except ValueError:
+        return str(value or "")
+    return f"{found.day} {MONTHS[found.month - 1]} {found.year}, {found:%H:%M} UTC"
+
+
+def status_label(value: Any) -> str:
+    """``on_leave`` as ``On leave``."""
+    return STATUSES.get(str(value), str(value))
+
+
+def role_label(value: Any) -> str:
+    """``admin`` as ``Administrator``."""
+    return ROLES.get(str(value), str(value))
+
+
+def field_label(value: Any) -> str:
+    """A field's name as people know it, ``guardians.0.email`` too."""
+    name = str(value)
+    if name in FIELDS:
+        return FIELDS[name]
+    first, _, rest = name.partition(".")
+    number, _, part = rest.partition(".")
+    if first == "guardians" and number.isdigit():
+        return f"Guardian {int(number) + 1}" + (f", {part}" if part else "")
+    return name.replace("_", " ").capitalize()
+
+
+def count(value: int) -> str:
+    """A number with thin spaces between thousands."""
+    return f"{value:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+
+
+FILTERS: dict[str, Callable[..., Any]] = {
+    "count": count,
+    "day": day,
+    "field_label": field_label,
+    "moment": moment,
+    "role_label": role_label,
+    "status_label": status_label,
+}
