@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from student_service.schemas import PROBLEM_SCHEMA, STUDENT_CHANGES, WHOLE_STUDENT, Student
+from student_service.schemas import PROBLEM_SCHEMA, STATUS_EVENT, STUDENT_CHANGES, WHOLE_STUDENT, Student
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"  # RFC 7396 §4
@@ -60,3 +60,4 @@ PATCH_BODY = {
         "content": {JSON: {"schema": STUDENT_CHANGES}, MERGE_PATCH: {"schema": STUDENT_CHANGES}},
     }
 }
+STATUS_BODY = {"requestBody": {"required": True, "content": {JSON: {"schema": STATUS_EVENT}}}}

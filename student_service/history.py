@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import ColumnElement, Connection, and_, func, insert, select
 
 from servicekit.ids import uuid7
 from servicekit.paging import decode_cursor, encode_cursor, page
@@ -16,6 +16,8 @@ from student_service.models import history
 from student_service.rules import Change
 
 MAX_VERSION = 2**31 - 1
+
+c = history.c
 
 
 @dataclass(frozen=True)
@@ -26,27 +28,43 @@ class Actor:
     username: str
     request_id: str
     now: datetime
+    batch_id: str | None = None
 
 
-def record(
-    conn: Connection, student_id: str, version: int, action: str, changes: Sequence[Change], actor: Actor
-) -> None:
-    """Write down that the student became ``version``; in the transaction that makes it so."""
-    entries = [{"field": c.field, "old": _plain(c.old), "new": _plain(c.new)} for c in changes]
-    conn.execute(
-        insert(history),
-        {
-            "id": uuid7(),
-            "student_id": student_id,
-            "version": version,
-            "action": action,
-            "at": actor.now,
-            "user_id": actor.user_id,
-            "username": actor.username,
-            "request_id": actor.request_id,
-            "changes": entries,
-        },
-    )
+@dataclass(frozen=True)
+class Why:
+    """What people say about a change beside the change itself."""
+
+    on: date | None = None
+    reason: str | None = None
+
+
+def entry(
+    student_id: str, version: int, action: str, changes: Sequence[Change], actor: Actor, why: Why | None = None
+) -> dict[str, Any]:
+    """The row that says that the student became ``version``; a new status is dated today unless ``why`` has a day."""
+    status = next((change.new for change in changes if change.field == "status"), None)
+    why = why or Why()
+    return {
+        "id": uuid7(),
+        "student_id": student_id,
+        "version": version,
+        "action": action,
+        "at": actor.now,
+        "user_id": actor.user_id,
+        "username": actor.username,
+        "request_id": actor.request_id,
+        "changes": [plain(change) for change in changes],
+        "status": status,
+        "status_on": (why.on or actor.now.date()) if status else None,
+        "reason": why.reason,
+        "batch_id": actor.batch_id,
+    }
+
+
+def record(conn: Connection, *entries: dict[str, Any]) -> None:
+    """Write down what changed; in the transaction that makes it so."""
+    conn.execute(insert(history), list(entries))
 
 
 def read(conn: Connection, student_id: str, limit: int, cursor: str | None) -> dict[str, Any]:
@@ -55,28 +73,54 @@ def read(conn: Connection, student_id: str, limit: int, cursor: str | None) -> d
     Raises:
         Unprocessable: The cursor isn't one of this list.
     """
-    c = history.c
-    query = select(c.id, c.version, c.action, c.at, c.user_id, c.username, c.request_id, c.changes)
-    query = query.where(c.student_id == student_id)
-    older = query if cursor is None else query.where(c.version < _version_in(cursor, student_id))
-    rows = conn.execute(older.order_by(c.version.desc()).limit(limit + 1)).all()
-    total = conn.execute(select(func.count()).where(c.student_id == student_id)).scalar_one()
-    shown = rows[:limit]
-    has_more = len(rows) > limit
-    next_cursor = encode_cursor({"student": student_id, "before": shown[-1].version}) if has_more else None
+    rows, next_cursor, total = _page(conn, c.student_id == student_id, student_id, limit, cursor)
+    return page(
+        [_told(row) | {"request_id": row.request_id, "changes": row.changes} for row in rows], next_cursor, total
+    )
+
+
+def timeline(conn: Connection, student_id: str, limit: int, cursor: str | None) -> dict[str, Any]:
+    """A page of the statuses a student had, the newest first: since which day, from which one, and why.
+
+    Raises:
+        Unprocessable: The cursor isn't one of this list.
+    """
+    mine = and_(c.student_id == student_id, c.status.is_not(None))
+    rows, next_cursor, total = _page(conn, mine, student_id, limit, cursor)
     items = [
-        {
-            "id": row.id,
-            "version": row.version,
-            "action": row.action,
-            "at": row.at,
-            "by": {"id": row.user_id, "username": row.username},
-            "request_id": row.request_id,
-            "changes": row.changes,
+        _told(row)
+        | {
+            "status": row.status,
+            "previous_status": next(change["old"] for change in row.changes if change["field"] == "status"),
+            "on": row.status_on,
         }
-        for row in shown
+        for row in rows
     ]
     return page(items, next_cursor, total)
+
+
+def _page(
+    conn: Connection, mine: ColumnElement[bool], student_id: str, limit: int, cursor: str | None
+) -> tuple[Sequence[Any], str | None, int]:
+    older = mine if cursor is None else and_(mine, c.version < _version_in(cursor, student_id))
+    rows = conn.execute(select(history).where(older).order_by(c.version.desc()).limit(limit + 1)).all()
+    total = conn.execute(select(func.count()).select_from(history).where(mine)).scalar_one()
+    shown = rows[:limit]
+    has_more = len(rows) > limit
+    return shown, encode_cursor({"student": student_id, "before": shown[-1].version}) if has_more else None, total
+
+
+def _told(row: Any) -> dict[str, Any]:
+    """What the history and the timeline say about an entry alike."""
+    return {
+        "id": row.id,
+        "version": row.version,
+        "action": row.action,
+        "at": row.at,
+        "by": {"id": row.user_id, "username": row.username},
+        "reason": row.reason,
+        "batch_id": row.batch_id,
+    }
 
 
 def _version_in(cursor: str, student_id: str) -> int:
@@ -87,6 +131,10 @@ def _version_in(cursor: str, student_id: str) -> int:
     return version
 
 
+def plain(change: Change) -> dict[str, Any]:
+    """A change as the answers have it; a time is in UTC."""
+    return {"field": change.field, "old": _plain(change.old), "new": _plain(change.new)}
+
+
 def _plain(value: Any) -> Any:
-    # As the answers have it; a time is in UTC.
     return value.isoformat().replace("+00:00", "Z") if isinstance(value, date | datetime) else value

@@ -83,6 +83,11 @@ history = Table(
     Column("username", Text, nullable=False),
     Column("request_id", Text, nullable=False),
     Column("changes", JSON(none_as_null=True), nullable=False),
+    # Where the change was one of status: what it became, since which day and why.
+    Column("status", CODE_POINTS),
+    Column("status_on", Date),
+    Column("reason", Text),
+    Column("batch_id", IDENTIFIER),  # of the import or bulk change that made it
     UniqueConstraint("student_id", "version"),
 )
 
@@ -106,6 +111,50 @@ idempotency_keys = Table(
     Column("status", SmallInteger),  # null while the first request is still running
     Column("headers", JSON(none_as_null=True)),
     Column("body", LargeBinary),
+)
+
+batches = Table(
+    "batches",
+    metadata,
+    Column("id", IDENTIFIER, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("user_id", Text, nullable=False),
+    Column("username", Text, nullable=False),
+    Column("request_id", Text, nullable=False),
+    Column("settings", JSON(none_as_null=True), nullable=False),
+    Column("columns", JSON(none_as_null=True)),
+    Column("rows_total", Integer),
+    Column("rows_read", Integer, nullable=False),
+    Column("rows_applied", Integer, nullable=False),  # also where to go on after a restart
+    Column("counts", JSON(none_as_null=True), nullable=False),
+    Column("message", Text),
+    Column("finished_at", UtcDateTime),
+    Column("undone_at", UtcDateTime),
+    Column("undone_by", Text),
+    Column("undo_position", IDENTIFIER),  # the last history entry that was looked at
+    Column("rows_undone", Integer, nullable=False),
+    Column("rows_kept", Integer, nullable=False),
+    Column("runner", Text),  # the process that works on it
+    Column("seen_at", UtcDateTime),  # when that process last said so
+    Column("rows_expire_at", UtcDateTime),
+)
+
+batch_rows = Table(
+    "batch_rows",
+    metadata,
+    Column("batch_id", IDENTIFIER, ForeignKey("batches.id"), primary_key=True),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("line", Integer),  # of the file
+    Column("student_id", IDENTIFIER),
+    Column("outcome", Text, nullable=False),
+    Column("student_number_key", CODE_POINTS),
+    Column("email_key", CODE_POINTS),
+    Column("raw", JSON(none_as_null=True)),  # the cells as they were in the file
+    Column("given", JSON(none_as_null=True)),  # the fields they amount to, cleaned
+    Column("changes", JSON(none_as_null=True)),
+    Column("errors", JSON(none_as_null=True)),
 )
 
 
@@ -136,3 +185,14 @@ Index(
     postgresql_where=students.c.deleted_at.is_not(None),
 )
 Index("ix_idempotency_keys_expires_at", idempotency_keys.c.expires_at)
+Index(
+    "ix_student_history_batch_id",
+    history.c.batch_id,
+    history.c.id,
+    sqlite_where=history.c.batch_id.is_not(None),
+    postgresql_where=history.c.batch_id.is_not(None),
+)
+Index("ix_batches_kind", batches.c.kind, batches.c.id)
+Index("ix_batch_rows_student_number_key", batch_rows.c.student_number_key, batch_rows.c.batch_id)
+Index("ix_batch_rows_email_key", batch_rows.c.email_key, batch_rows.c.batch_id)
+Index("ix_batch_rows_outcome", batch_rows.c.batch_id, batch_rows.c.outcome, batch_rows.c.position)

@@ -20,7 +20,7 @@ from servicekit.problems import Conflict, NotFound
 from student_service import history, rules
 from student_service.errors import DuplicateStudent
 from student_service.folding import keys_of
-from student_service.history import Actor
+from student_service.history import Actor, Why
 from student_service.listing import Filters, Order
 from student_service.models import number_counters, students
 
@@ -96,7 +96,7 @@ def create(conn: Connection, fields: rules.Fields, actor: Actor) -> Student:
         keys = keys_of(student)
         if _insert_unless_taken(conn, {**student, **keys}):
             changes = rules.difference(rules.NOTHING, student)
-            history.record(conn, student["id"], 1, "created", changes, actor)
+            history.record(conn, history.entry(student["id"], 1, "created", changes, actor))
             return {name: student[name] for name in PUBLIC_NAMES}
         duplicate = _duplicate(conn, keys)
         if duplicate is not None and (duplicate.field == "email" or fields["student_number"]):
@@ -111,6 +111,7 @@ def change(
     actor: Actor,
     precondition: Precondition,
     edit: Callable[[Student], rules.Fields],
+    why: Why | None = None,
 ) -> tuple[Student, bool]:
     """Change the fields of a student to what ``edit`` makes of it; also says whether anything differed.
 
@@ -128,7 +129,7 @@ def change(
     if duplicate is not None:
         raise duplicate
     student = _write(conn, before, {name: after[name] for name in rules.FIELDS} | keys, actor)
-    history.record(conn, student_id, student["version"], "updated", changes, actor)
+    history.record(conn, history.entry(student_id, student["version"], "updated", changes, actor, why))
     return student, True
 
 
@@ -147,7 +148,8 @@ def set_deleted(
     deleted_at = actor.now if deleted else None
     student = _write(conn, before, {"deleted_at": deleted_at}, actor)
     told = [rules.Change("deleted_at", before["deleted_at"], deleted_at)]
-    history.record(conn, student_id, student["version"], "deleted" if deleted else "restored", told, actor)
+    action = "deleted" if deleted else "restored"
+    history.record(conn, history.entry(student_id, student["version"], action, told, actor))
     return student, True
 
 

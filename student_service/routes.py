@@ -6,17 +6,11 @@ straight from the rows; ``schemas`` says their shapes for the document.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
-
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from sqlalchemy import Connection
 
-from servicekit.database import Database
 from servicekit.logs import get_logger
 from servicekit.paging import DEFAULT_LIMIT
-from servicekit.problems import MethodNotAllowed
-from servicekit.strict_json import StrictRoute
 from student_service import documented, history, repository, rules, schemas
 from student_service.answers import (
     answer_of,
@@ -46,39 +40,17 @@ from student_service.asked import (
 )
 from student_service.documented import answer, problems
 from student_service.errors import told_by_field
-from student_service.idempotency import Answer, KeyedRequest, fingerprint_of, run_once
+from student_service.history import Why
+from student_service.idempotency import Answer, run_once
 from student_service.listing import DEFAULT_SORT, Order
 from student_service.repository import Student
+from student_service.routing import database, keyed_request, only, reads, students_router
 
 log = get_logger()
-router = APIRouter(prefix="/students", tags=["students"], route_class=StrictRoute)
-Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
+router = students_router()
 
 
-def reads(path: str, **documentation: Any) -> Callable[[Endpoint], Endpoint]:
-    """GET and HEAD; what isn't one student answers with and without its trailing slash, without a redirect."""
-
-    def add(endpoint: Endpoint) -> Endpoint:
-        router.get(path, **documentation)(endpoint)
-        router.head(path, include_in_schema=False)(endpoint)
-        if path != "/{student_id}":
-            twin = path.removesuffix("/") if path.endswith("/") else f"{path}/"
-            router.api_route(twin, methods=["GET", "HEAD"], include_in_schema=False)(endpoint)
-        return endpoint
-
-    return add
-
-
-def only_read(path: str) -> None:
-    """Other methods are 405 here; without this, the word would be taken for a student's id."""
-
-    async def refuse() -> None:
-        raise MethodNotAllowed("This can only be read.", headers={"Allow": "GET, HEAD"})
-
-    router.add_api_route(path, refuse, methods=["DELETE", "OPTIONS", "PATCH", "POST", "PUT"], include_in_schema=False)
-
-
-@reads("/", summary="List students", responses={**answer(schemas.StudentPage, "One page"), **problems()})
+@reads(router, "/", summary="List students", responses={**answer(schemas.StudentPage, "One page"), **problems()})
 def list_students(
     request: Request,
     _: Reader,
@@ -122,17 +94,18 @@ def create_student(request: Request, caller: Writer, body: Body, idempotency_key
     return response_of(found, is_replay=is_replay)
 
 
-@reads("/stats", summary="Count students", responses={**answer(schemas.Stats, "The counts"), **problems()})
+@reads(router, "/stats", summary="Count students", responses={**answer(schemas.Stats, "The counts"), **problems()})
 def count_students(request: Request, _: Reader) -> Response:
     """How many there are by status, program (the 500 largest) and year. Deleted ones are counted apart."""
     with database(request).read() as conn:
         return json_response(repository.stats(conn))
 
 
-only_read("/stats")
+only(router, "/stats", "GET", "HEAD")
 
 
 @reads(
+    router,
     "/{student_id}",
     summary="Read a student",
     responses={**documented.ONE_STUDENT, **documented.NOT_MODIFIED, **problems(400, 404, 412)},
@@ -267,6 +240,7 @@ def restore_student(
 
 
 @reads(
+    router,
     "/{student_id}/history",
     summary="What changed in a student",
     responses={**answer(schemas.HistoryPage, "One page, the newest first"), **problems(404)},
@@ -280,12 +254,57 @@ def read_history(
         return json_response(history.read(conn, student_id, limit, cursor))
 
 
-def database(request: Request) -> Database:
-    """The records; one per application."""
-    found: Database = request.app.state.database
-    return found
+@router.post(
+    "/{student_id}/status",
+    summary="Change a student's status",
+    responses={**documented.RESTORED, **problems(400, 404, 409, 412, 413, 415)},
+    openapi_extra=documented.STATUS_BODY,
+)
+def change_status(
+    request: Request,
+    caller: Writer,
+    student_id: StudentId,
+    body: Body,
+    if_match: IfMatch = None,
+    if_none_match: IfNoneMatch = None,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Change the status as a dated event with a reason, which the timeline keeps; the day may be in the past."""
+    actor = actor_of(request, caller)
+    with told_by_field():
+        event = rules.clean_event(body, actor.now.date())
+
+    def effect(conn: Connection) -> Answer:
+        student, _ = repository.change(
+            conn,
+            student_id,
+            actor,
+            precondition(if_match, if_none_match),
+            lambda current: rules.after_event(current, event),
+            Why(event.on, event.reason),
+        )
+        return answer_of(student, 200)
+
+    keyed = keyed_request(
+        caller, "POST /students/{id}/status", idempotency_key, student_id, body, if_match, if_none_match
+    )
+    with told_by_field():
+        found, is_replay = run_once(database(request), keyed, effect, actor.now)
+    if not is_replay:
+        log.info("student_status_changed", student_id=student_id)
+    return response_of(found, is_replay=is_replay)
 
 
-def keyed_request(caller: Any, route: str, key: str | None, *asked: Any) -> KeyedRequest | None:
-    """The request under its Idempotency-Key, or None without one."""
-    return None if key is None else KeyedRequest(caller.sub, route, key, fingerprint_of(*asked))
+@reads(
+    router,
+    "/{student_id}/timeline",
+    summary="The statuses a student had",
+    responses={**answer(schemas.TimelinePage, "One page, the newest first"), **problems(404)},
+)
+def read_timeline(
+    request: Request, _: Reader, student_id: StudentId, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
+) -> Response:
+    """Every status with the day it began, who wrote it down and why, as they were written down, the newest first."""
+    with database(request).read() as conn:
+        repository.find(conn, student_id, also_deleted=True)
+        return json_response(history.timeline(conn, student_id, limit, cursor))

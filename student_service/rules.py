@@ -17,6 +17,7 @@ STATUSES = ("applicant", "enrolled", "on_leave", "graduated", "withdrawn")
 DEFAULT_STATUS = "enrolled"
 MIN_YEAR, MAX_YEAR = 1, 12
 MAX_GUARDIANS = 10
+MAX_REASON_LENGTH = 500
 YEARS_AHEAD = 10  # how far an enrolment may be planned
 
 SYSTEM_FIELDS = ("id", "version", "created_at", "created_by", "updated_at", "updated_by", "deleted_at")
@@ -142,6 +143,47 @@ def clean_changes(current: Fields, given: Mapping[str, Any], today: date) -> Fie
         raise InvalidStudent(errors)
     _check_together(fields)
     return fields
+
+
+class Event(NamedTuple):
+    """A change of status as it happened: since which day and why."""
+
+    status: str
+    on: date
+    reason: str
+
+
+EVENT_FIELDS: dict[str, Rule] = {
+    "status": Rule(lambda value, _: values.clean_choice(value, STATUSES), required=True),
+    "on": Rule(values.clean_date),
+    "reason": Rule(_text(MAX_REASON_LENGTH), required=True),
+}
+
+
+def clean_event(given: Mapping[str, Any], today: date) -> Event:
+    """A change of status from what was given; it happened today unless a day is named.
+
+    Raises:
+        InvalidStudent: Something is missing, wrong, in the future or not known.
+    """
+    fields = _clean(EVENT_FIELDS, given, today)
+    return Event(fields["status"], fields["on"] or today, fields["reason"])
+
+
+def after_event(current: Fields, event: Event) -> Fields:
+    """The whole student after a change of status.
+
+    Raises:
+        InvalidStudent: It has this status already, or wasn't born then.
+    """
+    errors = []
+    if current["status"] == event.status:
+        errors.append(Wrong("status", "is the student's status already"))
+    if current["date_of_birth"] is not None and event.on < current["date_of_birth"]:
+        errors.append(Wrong("on", "must not be before the date of birth"))
+    if errors:
+        raise InvalidStudent(errors)
+    return {**current, "status": event.status}
 
 
 class Change(NamedTuple):

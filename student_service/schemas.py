@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from student_service import rules, values
 
 Status = Literal["applicant", "enrolled", "on_leave", "graduated", "withdrawn"]
-Action = Literal["created", "updated", "deleted", "restored"]
+Action = Literal["created", "updated", "deleted", "restored", "undone"]
 
 
 class Shape(BaseModel):
@@ -81,16 +81,39 @@ class FieldChange(Shape):
     new: Any
 
 
-class HistoryEntry(Shape):
-    """What one request changed."""
+class Told(Shape):
+    """What history and timeline say alike; ``batch_id`` is the import or bulk change that made the change."""
 
     id: str
     version: int
     action: Action
     at: datetime
     by: Who
+    reason: str | None
+    batch_id: str | None
+
+
+class HistoryEntry(Told):
+    """What one request changed."""
+
     request_id: str
     changes: list[FieldChange]
+
+
+class TimelineEntry(Told):
+    """A status, since which day and from which one; None where the student was new."""
+
+    status: Status
+    previous_status: Status | None
+    on: date
+
+
+class TimelinePage(Shape):
+    """One page of a timeline."""
+
+    items: list[TimelineEntry]
+    next_cursor: str | None
+    total: int
 
 
 class HistoryPage(Shape):
@@ -206,4 +229,16 @@ STUDENT_CHANGES: dict[str, Any] = {
     "properties": _PROPERTIES
     | {"student_number": _needed(32), "status": {"type": "string", "enum": list(rules.STATUSES)}},
     "example": {"status": "on_leave", "notes": None},
+}
+STATUS_EVENT: dict[str, Any] = {
+    "title": "StatusEvent",
+    "type": "object",
+    "required": ["status", "reason"],
+    "additionalProperties": False,
+    "properties": {
+        "status": {"type": "string", "enum": list(rules.STATUSES)},
+        "on": {"type": ["string", "null"], "format": "date", "description": "The day it happened; today by default."},
+        "reason": _needed(rules.MAX_REASON_LENGTH),
+    },
+    "example": {"status": "on_leave", "on": "2026-09-01", "reason": "A term abroad"},
 }

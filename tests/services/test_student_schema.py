@@ -67,6 +67,8 @@ def test_the_document_names_every_route_and_what_it_may_answer(app: FastAPI) -> 
         "/students/{student_id}": {"get", "put", "patch", "delete"},
         "/students/{student_id}/restore": {"post"},
         "/students/{student_id}/history": {"get"},
+        "/students/{student_id}/status": {"post"},
+        "/students/{student_id}/timeline": {"get"},
     }
     for path in routes:
         for operation in paths[path].values():
