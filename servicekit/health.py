@@ -12,6 +12,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
+from servicekit.draining import draining
 from servicekit.http_metrics import exposition
 from servicekit.problems import ServiceUnavailable
 from servicekit.security import bearer_of, identify, require
@@ -62,6 +63,8 @@ def health_router(readiness: Readiness) -> APIRouter:
     @router.get("/readyz", summary="Can this process do its work?", responses={503: {"description": "Not ready"}})
     async def readyz(core_only: Annotated[bool, Query(alias="core")] = False) -> dict[str, object]:
         """Each dependency by name with its state; `core=true` leaves out other services, for orchestrators."""
+        if draining.begun:
+            raise ServiceUnavailable("Not ready: this process is stopping.", retry_after=1, dependencies={})
         states = await run_checks(readiness.core if core_only else {**readiness.core, **readiness.peripheral})
         down = [name for name, state in states.items() if state["status"] != "up"]
         if down:

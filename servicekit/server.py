@@ -10,17 +10,27 @@ import tempfile
 from typing import Any
 
 import uvicorn
-from uvicorn.supervisors import Multiprocess
 
+from servicekit.draining import GracefulServer, PatientProtocol
 from servicekit.logs import configure_logging, get_logger
 from servicekit.settings import ServiceSettings
+from servicekit.workers import Workers
 
 GRACEFUL_SECONDS = 20
 BACKLOG = 4096
 
 
-def run(app: str, settings: ServiceSettings, *, service: str, **overrides: Any) -> None:
+def run(
+    app: str, settings: ServiceSettings, *, service: str, reloads_on_hangup: bool = False, **overrides: Any
+) -> None:
     """Serve ``module:attribute`` until SIGTERM or SIGINT, with WORKERS processes on one socket.
+
+    Args:
+        app: ``module:attribute``.
+        settings: Of the service.
+        service: Its name in the logs.
+        reloads_on_hangup: The app does something useful on SIGHUP, so that every worker is to get it.
+        overrides: Options of uvicorn.Config.
 
     Raises:
         SystemExit: The port can't be had (1), or the app could not start (3).
@@ -31,7 +41,7 @@ def run(app: str, settings: ServiceSettings, *, service: str, **overrides: Any) 
         "host": settings.host,
         "port": settings.port,
         "loop": "uvloop",
-        "http": "httptools",
+        "http": PatientProtocol,
         "ws": "none",
         "lifespan": "on",
         "log_config": None,
@@ -47,9 +57,14 @@ def run(app: str, settings: ServiceSettings, *, service: str, **overrides: Any) 
     metrics_dir = _prepare_metrics() if settings.workers > 1 else None
     try:
         if settings.workers > 1:
-            Multiprocess(config, sockets=[listener]).run()
+            workers = Workers(
+                config, [listener], drain_seconds=settings.drain_seconds, reloads_on_hangup=reloads_on_hangup
+            )
+            workers.run()
+            if not workers.were_ready:
+                raise SystemExit(3)
             return
-        server = uvicorn.Server(config)
+        server = GracefulServer(config, settings.drain_seconds)
         server.run(sockets=[listener])
         if not server.started:
             raise SystemExit(3)

@@ -1,0 +1,89 @@
+"""Several worker processes on one socket: started, replaced when they die, told of signals, stopped together."""
+
+from __future__ import annotations
+
+import functools
+import os
+import signal
+import socket
+
+import uvicorn
+from uvicorn.supervisors.multiprocess import Multiprocess, Process
+
+from servicekit.draining import GracefulServer
+from servicekit.logs import get_logger
+
+READY_SECONDS = 30.0
+log = get_logger()
+
+
+class Worker(Process):
+    """A worker process that stops gracefully."""
+
+    def __init__(self, config: uvicorn.Config, sockets: list[socket.socket], drain_seconds: float) -> None:
+        self._drain_seconds = drain_seconds
+        super().__init__(config, sockets)
+
+    @functools.cached_property
+    def server(self) -> GracefulServer:
+        return GracefulServer(self.config, self._drain_seconds)
+
+
+class Workers(Multiprocess):
+    """uvicorn's supervisor, except for these.
+
+    SIGHUP is passed on to workers that reload by it, instead of replacing them; others it ends, as it does one process.
+    Workers that never come up (a bad route table, say) end the whole, instead of being started again for ever.
+    The supervisor's own hold on the socket ends with the workers' work: nobody connects to a socket without them.
+    """
+
+    def __init__(
+        self, config: uvicorn.Config, sockets: list[socket.socket], *, drain_seconds: float, reloads_on_hangup: bool
+    ) -> None:
+        super().__init__(config, sockets)
+        self._drain_seconds = drain_seconds
+        self._reloads_on_hangup = reloads_on_hangup
+        self.were_ready = False
+
+    def init_processes(self) -> None:
+        self.processes = [self._start_worker() for _ in range(self.processes_num)]
+
+    def keep_subprocess_alive(self) -> None:
+        for place, worker in enumerate(self.processes):
+            if self.should_exit.is_set():
+                return
+            if worker.is_alive(timeout=self.config.timeout_worker_healthcheck):
+                self.were_ready = self.were_ready or worker.is_ready()
+                continue
+            worker.kill()  # dead, or hung
+            worker.join()
+            if not self.were_ready:
+                log.error("worker_failed_to_start", pid=worker.pid)
+                self.should_exit.set()
+                return
+            log.error("worker_died", pid=worker.pid, exit_code=worker.exitcode)
+            self.processes[place] = self._start_worker()
+
+    def terminate_all(self) -> None:
+        super().terminate_all()
+        for listener in self.sockets:
+            listener.close()
+
+    def handle_hup(self) -> None:
+        """Pass SIGHUP on, to a worker that is just starting once it can take it."""
+        if not self._reloads_on_hangup:
+            self.should_exit.set()
+            return
+        for worker in self.processes:
+            if worker.wait_until_ready(READY_SECONDS, self.should_exit) and worker.pid is not None:
+                os.kill(worker.pid, signal.SIGHUP)
+
+    def handle_ttin(self) -> None:
+        """One worker more."""
+        self.processes_num += 1
+        self.processes.append(self._start_worker())
+
+    def _start_worker(self) -> Worker:
+        worker = Worker(self.config, self.sockets, self._drain_seconds)
+        worker.start()
+        return worker
