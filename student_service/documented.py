@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from student_service.batch_schemas import Batch, BatchWithRows
 from student_service.schemas import PROBLEM_SCHEMA, STATUS_EVENT, STUDENT_CHANGES, WHOLE_STUDENT, Student
 
 JSON = "application/json"
@@ -61,3 +62,17 @@ PATCH_BODY = {
     }
 }
 STATUS_BODY = {"requestBody": {"required": True, "content": {JSON: {"schema": STATUS_EVENT}}}}
+
+_BATCH_LOCATION = {"Location": {"description": "Where the batch can be asked for.", "schema": {"type": "string"}}}
+BATCH: Responses = {
+    200: {"model": BatchWithRows, "description": "It is through", "headers": _BATCH_LOCATION | _REPLAYED}
+}
+BATCH_RUNNING: Responses = {
+    202: {"model": BatchWithRows, "description": "It goes on; ask at `Location`", "headers": _BATCH_LOCATION}
+}
+BATCH_READ: Responses = {200: {"model": Batch, "description": "The batch"}}
+
+
+def bulk_body(schema: dict[str, Any]) -> dict[str, Any]:
+    """A JSON body of this shape."""
+    return {"requestBody": {"required": True, "content": {JSON: {"schema": schema}}}}

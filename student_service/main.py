@@ -19,7 +19,8 @@ from servicekit.app import create_service_app
 from servicekit.database import Database, migrate, utc_now
 from servicekit.settings import load_settings
 from servicekit.tokens import TokenVerifier
-from student_service.routes import router
+from student_service import batch_routes, processing, routes
+from student_service.runner import Runner
 from student_service.settings import Settings
 
 MIGRATIONS = Path(__file__).resolve().parent / "migrations"
@@ -45,10 +46,15 @@ def create_app(
     database = Database(settings.database_url)
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         try:
             await run_in_threadpool(migrate, database, MIGRATIONS)
-            yield
+            app.state.runner = runner = Runner(database, work_on=processing.work_on, fail=processing.fail)
+            runner.start()
+            try:
+                yield
+            finally:
+                await run_in_threadpool(runner.stop)
         finally:
             database.dispose()
 
@@ -64,7 +70,9 @@ def create_app(
     )
     app.state.database = database
     app.state.clock = clock
-    app.include_router(router)
+    # The words below /students come before its ids.
+    for router in (batch_routes.router, routes.router):
+        app.include_router(router)
     return app
 
 

@@ -132,10 +132,11 @@ batches = Table(
     Column("message", Text),
     Column("finished_at", UtcDateTime),
     Column("undone_at", UtcDateTime),
-    Column("undone_by", Text),
+    Column("undone_by", JSON(none_as_null=True)),
     Column("undo_position", IDENTIFIER),  # the last history entry that was looked at
     Column("rows_undone", Integer, nullable=False),
     Column("rows_kept", Integer, nullable=False),
+    Column("kept", JSON(none_as_null=True)),  # the first students that an undo left as they are
     Column("runner", Text),  # the process that works on it
     Column("seen_at", UtcDateTime),  # when that process last said so
     Column("rows_expire_at", UtcDateTime),

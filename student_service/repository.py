@@ -6,7 +6,7 @@ here it is made so: nothing is written when nothing differs, and each change mak
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any
 
@@ -91,7 +91,7 @@ def create(conn: Connection, fields: rules.Fields, actor: Actor) -> Student:
     system = {"id": uuid7(), "version": 1, "created_at": actor.now, "created_by": actor.username}
     system |= {"updated_at": actor.now, "updated_by": actor.username, "deleted_at": None}
     for _ in range(MAX_NUMBER_ATTEMPTS):
-        number = fields["student_number"] or _next_number(conn, actor.now.year)
+        number = fields["student_number"] or _number(actor.now.year, _count_on(conn, actor.now.year, 1))
         student = {**fields, **system, "student_number": number}
         keys = keys_of(student)
         if _insert_unless_taken(conn, {**student, **keys}):
@@ -208,10 +208,22 @@ def _duplicate(conn: Connection, keys: dict[str, str | None], but: str | None = 
     return DuplicateStudent(field, taken_by=row.id, is_deleted=row.deleted_at is not None)
 
 
-def _next_number(conn: Connection, year: int) -> str:
-    """The next number of the year, like ``2026-000123``; on PostgreSQL its row is held until the transaction ends."""
+def next_numbers(conn: Connection, year: int, how_many: int, *, but: Iterable[str]) -> list[str]:
+    """Numbers of a year that nobody has, and that aren't among the keys in ``but`` either."""
+    avoided, numbers = set(but), list[str]()
+    while len(numbers) < how_many:
+        wanted = how_many - len(numbers)
+        last = _count_on(conn, year, wanted)
+        made = [_number(year, count) for count in range(last - wanted + 1, last + 1)]
+        avoided |= set(conn.execute(select(c.student_number_key).where(c.student_number_key.in_(made))).scalars())
+        numbers += [number for number in made if number not in avoided]
+    return numbers
+
+
+def _count_on(conn: Connection, year: int, by: int) -> int:
+    """Count a year's numbers on; on PostgreSQL the counter's row is held until the transaction ends."""
     counter = number_counters.c
-    counted = update(number_counters).where(counter.year == year).values(last=counter.last + 1).returning(counter.last)
+    counted = update(number_counters).where(counter.year == year).values(last=counter.last + by).returning(counter.last)
     last = conn.execute(counted).scalar_one_or_none()
     if last is None:
         first = {"year": year, "last": 0}
@@ -220,4 +232,9 @@ def _next_number(conn: Connection, year: int) -> str:
         else:
             conn.execute(insert(number_counters), first)
         last = conn.execute(counted).scalar_one()
-    return f"{year}-{last:06d}"
+    return int(last)
+
+
+def _number(year: int, count: int) -> str:
+    """A student number like ``2026-000123``."""
+    return f"{year}-{count:06d}"

@@ -145,6 +145,50 @@ def clean_changes(current: Fields, given: Mapping[str, Any], today: date) -> Fie
     return fields
 
 
+def clean_given(given: Mapping[str, Any], today: date) -> Fields:
+    """Only the fields that are named, each by itself; null empties one that may be empty.
+
+    Raises:
+        InvalidStudent: A value is wrong, or a required field would be emptied.
+    """
+    errors = _unknown(FIELDS, given)
+    fields: Fields = {}
+    for name in FIELDS.keys() & given.keys():
+        rule = FIELDS[name]
+        if given[name] is None and (rule.required or not rule.nullable):
+            errors.append(Wrong(name, "must not be empty"))
+        else:
+            _clean_one(name, rule, given[name], today, fields, errors)
+    if errors:
+        raise InvalidStudent(errors)
+    return fields
+
+
+def completed(given: Fields) -> Fields:
+    """A new student from cleaned fields, the others empty or at their default.
+
+    Raises:
+        InvalidStudent: A required field is missing, or two don't go together.
+    """
+    missing = [Wrong(name, "is required") for name, rule in FIELDS.items() if rule.required and name not in given]
+    if missing:
+        raise InvalidStudent(missing)
+    fields = {name: given.get(name, rule.empty) for name, rule in FIELDS.items()}
+    _check_together(fields)
+    return fields
+
+
+def merged(current: Fields, given: Fields) -> Fields:
+    """A student with some fields replaced by cleaned ones.
+
+    Raises:
+        InvalidStudent: Two fields don't go together.
+    """
+    fields = {name: given.get(name, current[name]) for name in FIELDS}
+    _check_together(fields)
+    return fields
+
+
 class Event(NamedTuple):
     """A change of status as it happened: since which day and why."""
 

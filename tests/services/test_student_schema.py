@@ -64,6 +64,10 @@ def test_the_document_names_every_route_and_what_it_may_answer(app: FastAPI) -> 
     assert routes == {
         "/students/": {"get", "post"},
         "/students/stats": {"get"},
+        "/students/bulk": {"get", "post"},
+        "/students/bulk/{batch_id}": {"get"},
+        "/students/bulk/{batch_id}/rows": {"get"},
+        "/students/bulk/{batch_id}/undo": {"post"},
         "/students/{student_id}": {"get", "put", "patch", "delete"},
         "/students/{student_id}/restore": {"post"},
         "/students/{student_id}/history": {"get"},

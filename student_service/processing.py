@@ -1,0 +1,29 @@
+"""What a batch in each state needs: the one place that knows all kinds of them."""
+
+from __future__ import annotations
+
+from student_service import batches, bulk, undo
+from student_service.batches import ROWS_LIFETIME, Batch
+from student_service.runner import Source, Work
+
+SOURCE_GONE = "The service stopped while the file was being read. Nothing was changed; send the file again."
+UNEXPECTED = "Something went wrong here. Quote the batch's id when you report it."
+
+
+def work_on(work: Work, batch: Batch, source: Source | None) -> None:
+    """Bring a batch to its end, whatever it takes from the state it is in."""
+    if batch.state in undo.ENDS:
+        undo.run(work, batch)
+    elif batch.kind == "bulk":
+        bulk.run(work, batch)
+
+
+def fail(work: Work, batch_id: str) -> bool:
+    """Note that something nobody expected went wrong; whether there is something to be taken back first."""
+    with work.db.write() as conn:
+        batch = batches.find(conn, batch_id)
+        reverts = batch.state == "applying" and bool(batch.settings.get("all_or_nothing"))
+        told = {"state": "reverting" if reverts else "failed", "message": UNEXPECTED}
+        expiry = work.now() + ROWS_LIFETIME
+        batches.hold(conn, batch_id, work.runner, work.now(), finished_at=work.now(), rows_expire_at=expiry, **told)
+    return reverts
