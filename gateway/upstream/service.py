@@ -123,10 +123,10 @@ class UpstreamService:
         if request.is_spent or now >= request.total_at or replica is None or self._balancer.is_closed:
             return False
         if isinstance(error, StaleConnection):
-            # No failure of the replica and no extra load: it had closed an idle connection. Costs no budget.
+            # No failure of the replica: it had closed an idle connection.
             replica.drop_idle()
             request.wants_fresh = True
-            return request.is_safe
+            return request.is_safe and self._budget.spend(on_credit=True)
         is_timeout = isinstance(error, UpstreamTimeout)
         if isinstance(error, ConnectError) or (isinstance(error, UpstreamTimeout) and error.phase == "connect"):
             pass  # nothing was sent

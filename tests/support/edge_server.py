@@ -190,6 +190,7 @@ class Response:
     status: int
     headers: dict[str, str]
     body: bytes
+    fields: list[tuple[str, str]] = field(default_factory=list)  # the headers one by one, in order
 
     def json(self) -> Any:
         return json.loads(self.body)
@@ -219,7 +220,8 @@ class Client:
         head, _, self.received = self.received.partition(b"\r\n\r\n")
         line, *fields = head.decode("latin-1").split("\r\n")
         status = int(line.split(" ")[1])
-        headers = {name.lower(): value.strip() for name, _, value in (item.partition(":") for item in fields)}
+        pairs = [(name.lower(), value.strip()) for name, _, value in (item.partition(":") for item in fields)]
+        headers = dict(pairs)
         if to_head or status in {100, 204, 304}:
             body = b""
         elif "content-length" in headers:
@@ -228,7 +230,7 @@ class Client:
             body = b"".join(iter(self._chunk, b""))
         else:
             body = self.rest()
-        return Response(status, headers, body)
+        return Response(status, headers, body, pairs)
 
     def rest(self) -> bytes:
         """Everything until the server closes; a reset raises ConnectionResetError."""

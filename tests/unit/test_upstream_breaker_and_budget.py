@@ -91,6 +91,23 @@ def test_retries_stay_within_a_fifth_of_the_requests_and_what_was_in_hand(wants_
         assert retries <= 10 + 0.2 * number + 1e-6
 
 
+@given(st.lists(st.sampled_from(["none", "retry", "on credit"]), max_size=600))
+def test_retries_on_credit_come_off_the_others_and_end_too(wants: list[str]) -> None:
+    budget = RetryBudget(0.2, initial=10, most=30)
+    retries = 0
+    for number, wanted in enumerate(wants, 1):
+        budget.note_request()
+        if wanted != "none" and budget.spend(on_credit=wanted == "on credit"):
+            retries += 1
+        assert retries <= 10 + 30 + 0.2 * number + 1e-6
+
+
+def test_retries_on_credit_are_there_when_no_others_are_left() -> None:
+    budget = RetryBudget(0.2, initial=1, most=5)
+    assert [budget.spend(), budget.spend()] == [True, False]
+    assert [budget.spend(on_credit=True) for _ in range(6)] == [True] * 5 + [False]
+
+
 def test_no_budget_means_no_retries() -> None:
     budget = RetryBudget(0)
     budget.note_request()
