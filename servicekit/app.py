@@ -144,7 +144,7 @@ def build_app(
     app.add_exception_handler(HTTPException, problem_response)
     app.add_exception_handler(RequestValidationError, _validation_problem)
     app.include_router(health_router(readiness))
-    app.include_router(metrics_router(settings), dependencies=guards)
+    app.include_router(metrics_router(settings, readiness), dependencies=guards)
     app.include_router(docs_router(app.title), dependencies=guards)
     return app
 

@@ -11,6 +11,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
+from prometheus_client import Gauge
 
 from servicekit.draining import draining
 from servicekit.http_metrics import exposition
@@ -20,6 +21,12 @@ from servicekit.settings import ServiceSettings
 
 Check = Callable[[], Awaitable[None] | None]
 CHECK_SECONDS = 1.0
+DEPENDENCY_UP = Gauge(
+    "dependency_up",
+    "1 when the dependency was there at the last look, which every scrape and every /readyz takes.",
+    ["dependency"],
+    multiprocess_mode="mostrecent",
+)
 
 
 @dataclass(frozen=True)
@@ -28,6 +35,10 @@ class Readiness:
 
     core: Mapping[str, Check]  # without these the process can do nothing
     peripheral: Mapping[str, Check] = field(default_factory=dict)  # without these, some things
+
+    @property
+    def everything(self) -> dict[str, Check]:
+        return {**self.core, **self.peripheral}
 
 
 async def run_checks(checks: Mapping[str, Check]) -> dict[str, dict[str, str]]:
@@ -48,8 +59,10 @@ async def run_checks(checks: Mapping[str, Check]) -> dict[str, dict[str, str]]:
             return {"status": "down", "reason": type(error).__name__}
         return {"status": "up"}
 
-    states = await asyncio.gather(*(one(check) for check in checks.values()))
-    return dict(zip(checks, states, strict=True))
+    states = dict(zip(checks, await asyncio.gather(*(one(check) for check in checks.values())), strict=True))
+    for name, state in states.items():
+        DEPENDENCY_UP.labels(name).set(state["status"] == "up")
+    return states
 
 
 def health_router(readiness: Readiness) -> APIRouter:
@@ -65,7 +78,7 @@ def health_router(readiness: Readiness) -> APIRouter:
         """Each dependency by name with its state; `core=true` leaves out other services, for orchestrators."""
         if draining.begun:
             raise ServiceUnavailable("Not ready: this process is stopping.", retry_after=1, dependencies={})
-        states = await run_checks(readiness.core if core_only else {**readiness.core, **readiness.peripheral})
+        states = await run_checks(readiness.core if core_only else readiness.everything)
         down = [name for name, state in states.items() if state["status"] != "up"]
         if down:
             raise ServiceUnavailable(f"Not ready: {', '.join(down)}.", retry_after=1, dependencies=states)
@@ -74,13 +87,14 @@ def health_router(readiness: Readiness) -> APIRouter:
     return router
 
 
-def metrics_router(settings: ServiceSettings) -> APIRouter:
+def metrics_router(settings: ServiceSettings, readiness: Readiness) -> APIRouter:
     """What a scraper asks."""
     router = APIRouter(tags=["operations"])
 
     @router.get("/metrics", summary="Prometheus metrics (scope ops:read, or METRICS_TOKEN)", response_class=Response)
     async def metrics(request: Request) -> Response:
         await authorize_scraper(request, settings)
+        await run_checks(readiness.everything)  # so that `dependency_up` is true now, whoever asks for /readyz
         text, media_type = await run_in_threadpool(exposition)
         return Response(text, media_type=media_type)
 

@@ -15,6 +15,7 @@ import time
 from collections import deque
 
 import orjson
+from prometheus_client import Counter
 
 QUEUE_LINES = 20_000
 BATCH_SECONDS = 0.02
@@ -22,6 +23,7 @@ FLUSH_SECONDS = 1.0
 # A write of at most PIPE_BUF bytes to a pipe is atomic (POSIX write()), so the lines of several
 # workers on one pipe never mix.
 ATOMIC_BYTES = select.PIPE_BUF
+LINES_DROPPED = Counter("log_lines_dropped_total", "Log lines lost: the disk full, or the reader too slow or gone.")
 
 
 class LineSink:
@@ -44,7 +46,7 @@ class LineSink:
     def write(self, line: bytes) -> None:
         """Queue one line, newline included; drops and counts it when the queue is full."""
         if len(self._lines) >= self._bound:
-            self.dropped += 1
+            self._drop(1)
             return
         self._lines.append(line)
         if not self._wake.is_set():
@@ -93,10 +95,14 @@ class LineSink:
                 batch.append(line)
                 size += len(line)
             if not self._write_all(b"".join(batch)):
-                self.dropped += len(batch)
+                self._drop(len(batch))
             elif self.dropped > self._reported:
                 count, self._reported = self.dropped - self._reported, self.dropped
                 lines.appendleft(self._drop_report(count))
+
+    def _drop(self, lines: int) -> None:
+        self.dropped += lines
+        LINES_DROPPED.inc(lines)
 
     def _write_all(self, data: bytes) -> bool:
         view = memoryview(data)

@@ -16,6 +16,8 @@ from tests.support.wait import until
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
 
+METRICS_TOKEN = "scraper"
+
 
 @pytest.fixture
 def port() -> int:
@@ -24,13 +26,14 @@ def port() -> int:
 
 @pytest.fixture
 def gateway(tmp_path: Path, port: int) -> Iterator[StartedStack]:
-    environment = {"PORT": str(port), "WORKERS": "2", "REDIS_URL": f"redis://127.0.0.1:{free_port()}"}
+    nowhere = f"redis://127.0.0.1:{free_port()}"
+    environment = {"PORT": str(port), "WORKERS": "2", "REDIS_URL": nowhere, "METRICS_TOKEN": METRICS_TOKEN}
     running = StartedStack([sys.executable, "-m", "gateway"], tmp_path / "var", environment)
     yield running
     running.close()
 
 
-def test_two_workers_start_and_answer(gateway: StartedStack, port: int) -> None:
+def until_alive(gateway: StartedStack, port: int) -> None:
     def alive() -> bool:
         assert gateway.process.poll() is None, gateway.output
         assert "Traceback" not in gateway.output, gateway.output
@@ -40,7 +43,25 @@ def test_two_workers_start_and_answer(gateway: StartedStack, port: int) -> None:
             return False
 
     until(alive, timeout=60)
+
+
+def test_two_workers_start_answer_and_stop(gateway: StartedStack, port: int) -> None:
+    until_alive(gateway, port)
     gateway.signal(signal.SIGTERM)
     gateway.exit_code()
     assert gateway.left_behind() == []
     assert "Traceback" not in gateway.output
+
+
+def test_a_scrape_shows_which_dependencies_are_down_though_nobody_asked_for_readiness(
+    gateway: StartedStack, port: int
+) -> None:
+    until_alive(gateway, port)
+    scraper = {"Authorization": f"Bearer {METRICS_TOKEN}"}
+    metrics = httpx2.get(f"http://127.0.0.1:{port}/metrics", headers=scraper, timeout=20)
+    assert metrics.status_code == 200
+    shown = dict(line.rsplit(" ", 1) for line in metrics.text.splitlines() if line.startswith("dependency_up{"))
+    states = {series.partition('dependency="')[2].partition('"')[0]: float(value) for series, value in shown.items()}
+    assert states == dict.fromkeys(
+        ("redis", "denylist", "auth_service", "student_service", "admin_ui", "signing_keys"), 0
+    )
