@@ -17,7 +17,7 @@ from auth_service.revocations import revoke
 from auth_service.roles import scopes_of
 from auth_service.service import Service, origin_of, service_of
 from auth_service.settings import LoginRates
-from auth_service.throttle import LOGIN, LimitedRoute, SignInLimiter, name_account
+from auth_service.throttle import LOGIN, LimitedRoute, RedisLimiter, name_account
 from servicekit.problems import FieldError, Unprocessable
 
 SignedIn = Annotated[Caller, Depends(signed_in())]
@@ -35,7 +35,7 @@ async def _own_account(request: Request, caller: SignedIn) -> Caller:
     return caller
 
 
-def account_router(limiter: SignInLimiter, rates: LoginRates) -> APIRouter:
+def account_router(limiter: RedisLimiter, rates: LoginRates) -> APIRouter:
     """The caller's own account; guessing the current password counts as signing in."""
     router = APIRouter(prefix="/auth/me", tags=["account"], route_class=LimitedRoute)
 

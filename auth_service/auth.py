@@ -17,7 +17,7 @@ from auth_service.revocations import revoke, unpublished
 from auth_service.service import origin_of, service_of
 from auth_service.settings import LoginRates
 from auth_service.sign_in import sign_in
-from auth_service.throttle import ACCOUNT, ADDRESS, LOGIN, LimitedRoute, SignInLimiter
+from auth_service.throttle import ACCOUNT, ADDRESS, LOGIN, LimitedRoute, RedisLimiter
 from servicekit.problems import Unauthorized
 
 
@@ -27,7 +27,7 @@ class RefreshBody(BaseModel):
     refresh_token: str = Field(min_length=1, max_length=refresh_tokens.MAX_CHARACTERS)
 
 
-def sign_in_router(limiter: SignInLimiter, rates: LoginRates) -> APIRouter:
+def sign_in_router(limiter: RedisLimiter, rates: LoginRates) -> APIRouter:
     """Signing in, limited."""
     router = APIRouter(prefix="/auth", tags=["sign-in"], route_class=LimitedRoute)
     answers = problems(400, 401, 422, 429)

@@ -26,7 +26,7 @@ from auth_service.key_ring import KeyRing
 from auth_service.keys import BadKey
 from auth_service.service import Clock, Service, utc_now
 from auth_service.settings import Settings
-from auth_service.throttle import SignInLimiter
+from auth_service.throttle import sign_in_limiter
 from servicekit.app import create_service_app
 from servicekit.database import Database, migrate
 from servicekit.redis_client import connect_redis
@@ -83,7 +83,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock = utc_now) -> F
         readiness={"database": service.db.ping, "redis": lambda: _ping(service)},
     )
     app.state.service = service
-    limiter = SignInLimiter(settings, service.redis)
+    limiter = sign_in_limiter(settings, service.redis)
     for router in (
         auth.sign_in_router(limiter, settings.login_rates),
         auth.router,
