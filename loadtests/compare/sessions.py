@@ -1,0 +1,84 @@
+"""Access tokens from the real auth_service: one sign-in, then refreshes; each gives another token.
+
+Kept in ``var/bench`` with the state of the auth_service that signed them, and used again while they are valid: a
+hundred thousand take some minutes to get.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+from loadtests.compare.bed import PASSWORD, Bed
+
+VALID_SECONDS = 3600.0  # that a token found on disk must still be valid for
+
+
+class Sessions:
+    """Tokens on demand."""
+
+    def __init__(self, bed: Bed) -> None:
+        self._bed = bed
+        self._file = bed.work / "state" / "tokens.json"
+        self._connection = HTTPConnection("127.0.0.1", bed.auth_port, timeout=30)
+        self._tokens: list[str] = []
+        self._refresh_token = ""
+        if self._file.exists():
+            kept = json.loads(self._file.read_text())
+            tokens = [token for token in kept["tokens"] if _claims(token)["exp"] > time.time() + VALID_SECONDS]
+            if tokens and self._is_accepted(tokens[0]):
+                self._tokens, self._refresh_token = tokens, kept["refresh_token"]
+
+    def get(self, count: int) -> list[str]:
+        """``count`` different valid tokens."""
+        missing = count - len(self._tokens)
+        if missing > 0:
+            if not self._refresh_token:
+                self._take(self._post("/auth/login", {"username": "admin", "password": PASSWORD}))
+                missing -= 1
+            for done in range(missing):
+                self._take(self._post("/auth/refresh", {"refresh_token": self._refresh_token}))
+                if done % 20_000 == 19_999:
+                    print(f"  {done + 1} of {missing} tokens ...", flush=True)
+            self._file.write_text(json.dumps({"tokens": self._tokens, "refresh_token": self._refresh_token}))
+        return self._tokens[:count]
+
+    def write(self, count: int) -> Path:
+        """A file with ``count`` tokens, one a line."""
+        path = self._bed.work / f"tokens-{count}.txt"
+        path.write_text("\n".join(self.get(count)) + "\n")
+        return path
+
+    def public_keys(self) -> dict[str, Any]:
+        """auth_service's JWKS."""
+        self._connection.request("GET", "/.well-known/jwks.json")
+        keys: dict[str, Any] = json.load(self._connection.getresponse())
+        return keys
+
+    def _take(self, answer: dict[str, Any]) -> None:
+        self._tokens.append(answer["access_token"])
+        self._refresh_token = answer["refresh_token"]
+
+    def _post(self, path: str, body: dict[str, str]) -> dict[str, Any]:
+        self._connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
+        response = self._connection.getresponse()
+        answer: dict[str, Any] = json.load(response)
+        if response.status != 200:
+            raise RuntimeError(f"{path} answered {response.status}: {answer.get('detail')}")
+        return answer
+
+    def _is_accepted(self, token: str) -> bool:
+        self._connection.request("GET", "/auth/me", headers={"Authorization": f"Bearer {token}"})
+        response = self._connection.getresponse()
+        response.read()
+        return response.status == 200
+
+
+def _claims(token: str) -> dict[str, Any]:
+    payload = token.split(".")[1]
+    claims: dict[str, Any] = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    return claims
