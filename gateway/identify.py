@@ -8,8 +8,9 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from gateway.admit import Admission
 from servicekit.problems import BadRequest, Unauthorized
-from servicekit.tokens import InvalidToken, TokenVerifier
+from servicekit.tokens import Claims, InvalidToken, TokenVerifier
 
 MAX_REMEMBERED = 100_000
 
@@ -58,14 +59,36 @@ class Identifier:
             raise Unauthorized("The access token is malformed.", error="invalid_token") from None
         except InvalidToken as error:
             raise Unauthorized(str(error), error="invalid_token") from None
-        key = b"denylist:sid:" + claims.sid.encode()
-        caller = Caller(claims.sub, claims.username, claims.scopes, claims.exp, key)
+        caller = Caller(claims.sub, claims.username, claims.scopes, claims.exp, denylist_key(claims.sid))
         if len(self._callers) >= self._max:
             # First in, first out, a batch at a time: cheaper than keeping an order of use on every request.
             for oldest in list(self._callers)[: max(1, self._max // 16)]:
                 del self._callers[oldest]
         self._callers[authorization] = caller
         return caller
+
+
+class LiveTokens:
+    """The verifier of what the gateway itself serves (``/metrics``): there too, a revoked token is refused."""
+
+    def __init__(self, verifier: TokenVerifier, admission: Admission) -> None:
+        self._verifier = verifier
+        self._admission = admission
+
+    async def verify_fresh(self, token: str) -> Claims:
+        """The claims of a valid token whose session lives.
+
+        Raises:
+            InvalidToken: It isn't valid. Unauthorized: it is revoked. ServiceUnavailable: that can't be told.
+        """
+        claims = await self._verifier.verify_fresh(token)
+        await self._admission.admit(denylist_key(claims.sid), None, "")
+        return claims
+
+
+def denylist_key(session_id: str) -> bytes:
+    """Where Redis has an entry when this session is revoked."""
+    return b"denylist:sid:" + session_id.encode()
 
 
 def authorization_of(headers: list[tuple[bytes, bytes]]) -> bytes | None:

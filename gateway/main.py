@@ -23,7 +23,7 @@ from starlette.middleware import Middleware
 from gateway.access_log import AccessLog
 from gateway.admit import SCRIPT, Admission
 from gateway.forward import Forwarder, connect_upstreams
-from gateway.identify import Identifier
+from gateway.identify import Identifier, LiveTokens
 from gateway.middleware import Gateway
 from gateway.redis_link import RedisLink
 from gateway.route_table import RouteTable, RouteTableError, parse_route_table
@@ -112,7 +112,7 @@ def create_app(settings: Settings | None = None, *, verifier: TokenVerifier | No
         description=DESCRIPTION,
         version=VERSION,
         lifespan=lifespan,
-        verifier=verifier,
+        verifier=LiveTokens(verifier, admission),
         readiness=Readiness(checks, upstream_checks(lambda: forwarder.current)),
         # The pipeline has done the rest before a request comes here.
         middleware=[

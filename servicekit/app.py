@@ -21,7 +21,7 @@ from servicekit.query_guard import QueryGuard
 from servicekit.request_context import request_id
 from servicekit.settings import ServiceSettings, resolve_proxy_token
 from servicekit.strict_json import StrictRoute
-from servicekit.tokens import TokenVerifier
+from servicekit.tokens import TokenVerifier, Verifier
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 log = get_logger()
@@ -105,7 +105,7 @@ def build_app(
     service: str,
     version: str,
     lifespan: Lifespan | None,
-    verifier: TokenVerifier,
+    verifier: Verifier,
     readiness: Readiness,
     middleware: list[Middleware],
     guards: Sequence[params.Depends] = (),

@@ -10,7 +10,7 @@ from fastapi.security import HTTPBearer, OAuth2PasswordBearer
 
 from servicekit.problems import Forbidden, Unauthorized
 from servicekit.request_context import set_user
-from servicekit.tokens import Claims, InvalidToken, TokenVerifier
+from servicekit.tokens import Claims, InvalidToken, Verifier
 
 SCOPES = {
     "students:read": "Read student records",
@@ -49,7 +49,7 @@ async def identify(
         Unauthorized: No valid token came with the request.
     """
     token = bearer_of(request.headers.get("authorization"))
-    verifier: TokenVerifier = request.app.state.verifier
+    verifier: Verifier = request.app.state.verifier
     try:
         claims = await verifier.verify_fresh(token)
     except InvalidToken as error:

@@ -91,6 +91,17 @@ class StaticKeys:
         return False
 
 
+class Verifier(Protocol):
+    """Whatever can tell a valid token from another."""
+
+    async def verify_fresh(self, token: str) -> Claims:
+        """The claims of a valid token.
+
+        Raises:
+            InvalidToken: It isn't valid. A ``Problem`` when that can't be told, or the token may be used no more.
+        """
+
+
 class TokenVerifier:
     """Checks tokens against a key source; one per process."""
 
