@@ -1,4 +1,7 @@
-"""The files under ``static/``: named by their content, so that a browser keeps them for good and never an old one."""
+"""The files under ``static/``, at an address that changes with their content: a browser keeps them for good.
+
+The digest stands before the name, so that what files say of each other by relative addresses has it too.
+"""
 
 from __future__ import annotations
 
@@ -53,18 +56,29 @@ def asset(name: str) -> Asset:
     return Asset(content, compressed, MEDIA_TYPES[path.suffix], hashlib.sha256(content).hexdigest()[:12])
 
 
+@cache
+def release() -> str:
+    """A digest of all the files together."""
+    digest = hashlib.sha256()
+    for path in sorted(FOLDER.rglob("*")):
+        if path.suffix in MEDIA_TYPES:
+            name = path.relative_to(FOLDER).as_posix()
+            digest.update(f"{name} {asset(name).digest}\n".encode())
+    return digest.hexdigest()[:12]
+
+
 def static_url(name: str) -> str:
-    """The address of a file, with the digest of its content."""
-    return f"{PREFIX}/{name}?v={asset(name).digest}"
+    """The address of a file."""
+    return f"{PREFIX}/{release()}/{name}"
 
 
-@router.get(PREFIX + "/{name:path}")
-def read_asset(request: Request, name: str) -> Response:
-    """One file; for good when it is asked for by its content."""
+@router.get(PREFIX + "/{digest}/{name:path}")
+def read_asset(request: Request, digest: str, name: str) -> Response:
+    """One file; to be kept for good when it is the one that was meant."""
     found = asset(name)
     tag = f'"{found.digest}"'
     headers = {
-        "Cache-Control": KEEP_FOR_GOOD if request.query_params.get("v") == found.digest else ASK_AGAIN,
+        "Cache-Control": KEEP_FOR_GOOD if digest == release() else ASK_AGAIN,
         "ETag": tag,
         "Vary": "Accept-Encoding",
     }

@@ -13,12 +13,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from admin_ui.api import SessionEnded
 from admin_ui.browser import SIGN_IN, go_to, here, is_htmx
 from admin_ui.gateway_client import Refused
-from admin_ui.guard import is_page
+from admin_ui.guard import READING, is_page
+from admin_ui.kept_form import KeptForm
+from admin_ui.session_store import StoreAway
+from admin_ui.sign_in_form import SignInForm, sign_in_page
 from admin_ui.view import render
-from admin_ui.visitor import NotSignedIn, drop_session_cookie, services_of
+from admin_ui.visitor import NotSignedIn, cookie_name, current_session, drop_session_cookie, services_of
 from servicekit.app import problem_response
 from servicekit.logs import get_logger
-from servicekit.problems import ServiceUnavailable
+from servicekit.problems import ServiceUnavailable, phrase_of
 
 log = get_logger()
 
@@ -83,37 +86,46 @@ class ErrorPages:
             if started:
                 raise
             request = Request(scope, receive)
-            await answer_for(request, error)(scope, receive, send)
+            response = await answer_for(request, error)
+            await response(scope, receive, send)
 
 
-def answer_for(request: Request, error: Exception) -> Response:
+async def answer_for(request: Request, error: Exception) -> Response:
     """The answer that tells a person of an error."""
     if isinstance(error, NotSignedIn | SessionEnded):
-        return ask_to_sign_in(request, ended=isinstance(error, SessionEnded))
+        return await ask_to_sign_in(request, ended=isinstance(error, SessionEnded))
     if isinstance(error, Refused):
-        return show(request, Fault(error.status, error.detail, error.request_id, error.retry_after))
+        return await show(request, Fault(error.status, error.detail, error.request_id, error.retry_after))
     if isinstance(error, HTTPException):
         wait = (error.headers or {}).get("Retry-After", "")
-        return show(request, Fault(error.status_code, str(error.detail), retry_after=int(wait) if wait else None))
+        detail = "" if error.detail == phrase_of(error.status_code) else str(error.detail)
+        return await show(request, Fault(error.status_code, detail, retry_after=int(wait) if wait else None))
     log.error("unhandled_error", exc_info=error)
-    return show(request, Fault(500))
+    return await show(request, Fault(500))
 
 
-def ask_to_sign_in(request: Request, *, ended: bool) -> Response:
-    """To the sign-in page and back; what was being sent stays on the page when a script sent it."""
-    had_cookie = ended or bool(request.cookies)
+async def ask_to_sign_in(request: Request, *, ended: bool) -> Response:
+    """To the sign-in page and back. What was being sent is kept, by the page or else by the sign-in form."""
+    settings = services_of(request).settings
+    was_signed_in = ended or cookie_name(settings) in request.cookies
     request.scope["state"]["session"] = None
-    if request.method == "GET" or not is_htmx(request):
-        target = f"{SIGN_IN}?next={quote(here(request), safe='/')}" + ("&ended=1" if had_cookie and ended else "")
+    if request.method in READING:
+        target = f"{SIGN_IN}?next={quote(here(request), safe='/')}" + ("&ended=1" if was_signed_in else "")
         response = go_to(request, target)
-    else:
+    elif is_htmx(request):
         response = Response("", 401, {"HX-Trigger": "sign-in-again"})
-    drop_session_cookie(response, services_of(request).settings)
+    else:
+        response = sign_in_page(request, SignInForm(kept=await KeptForm.of_request(request)), status=401)
+    drop_session_cookie(response, settings)
     return response
 
 
-def show(request: Request, fault: Fault) -> Response:
+async def show(request: Request, fault: Fault) -> Response:
     """A page for a failure, or for a script the message alone."""
+    try:
+        await current_session(request)  # for the menu
+    except StoreAway:
+        request.scope["state"]["session"] = None
     case = CASES.get(fault.status, UNEXPECTED)
     template = "errors/message.html" if is_htmx(request) else "errors/page.html"
     response = render(request, template, status=fault.status, case=case, fault=fault)
@@ -126,7 +138,9 @@ def install(app: FastAPI) -> None:
     """Errors of routes are shown as those of the layers are."""
 
     async def handle(request: Request, error: Exception) -> Response:
-        return answer_for(request, error) if is_page(request.scope) else await problem_response(request, error)
+        if is_page(request.scope):
+            return await answer_for(request, error)
+        return await problem_response(request, error)
 
     for kind in (HTTPException, NotSignedIn, SessionEnded, Refused, ServiceUnavailable):
         app.add_exception_handler(kind, handle)

@@ -16,9 +16,33 @@ class Section:
     href: str
     icon: str
     scope: str
+    shortcut: str = ""
+    """The key after G that opens it."""
 
 
-SECTIONS = (Section("students", "Students", "/admin/students", "users", "students:read"),)
+SECTIONS = (Section("students", "Students", "/admin/students", "users", "students:read", shortcut="s"),)
+
+
+@dataclass(frozen=True)
+class Command:
+    """Something the palette offers."""
+
+    label: str
+    href: str
+    icon: str
+    scope: str
+
+
+COMMANDS = (
+    Command("Add a student", "/admin/students/new", "plus", "students:write"),
+    Command("Show deleted students", "/admin/students?deleted=true", "trash", "students:read"),
+)
+
+
+def commands_for(session: Session) -> list[Command]:
+    """What this person's palette offers: the sections, and things to do."""
+    pages = [Command(f"Go to {x.label.lower()}", x.href, x.icon, x.scope) for x in sections_for(session)]
+    return pages + [command for command in COMMANDS if session.may(command.scope)]
 
 
 def sections_for(session: Session) -> list[Section]:

@@ -14,8 +14,10 @@ from markupsafe import Markup
 
 from admin_ui import wording
 from admin_ui.assets import static_url
+from admin_ui.browser import here, wants_part
 from admin_ui.navigation import sections_for
 from admin_ui.preferences import Preferences
+from admin_ui.visitor import Visitor, services_of
 from servicekit.request_context import request_id
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
@@ -45,6 +47,24 @@ def icon(name: str, extra: str = "") -> Markup:
     )
 
 
+async def page(
+    request: Request, visitor: Visitor, template: str, *, part_of_it: str = "", status: int = 200, **context: Any
+) -> HTMLResponse:
+    """A page for somebody who is signed in, with the notices that wait for them.
+
+    A script that asked for a part gets the block ``part_of_it``; the notices then wait on.
+    """
+    if part_of_it and wants_part(request):
+        return part(request, template, part_of_it, status=status, **context)
+    notices = await services_of(request).store.take_notices(visitor.session)
+    return render(request, template, status=status, notices=notices, **context)
+
+
+def part(request: Request, template: str, *blocks: str, status: int = 200, **context: Any) -> HTMLResponse:
+    """Some blocks of a page, one after the other."""
+    return render(request, template, blocks=blocks, status=status, **context)
+
+
 def render(
     request: Request, template: str, *, blocks: tuple[str, ...] = (), status: int = 200, **context: Any
 ) -> HTMLResponse:
@@ -56,7 +76,8 @@ def render(
         "sections": sections_for(session) if session else [],
         "active": "",
         "preferences": Preferences.read(request),
-        "notices": request.scope["state"].get("notices", ()),
+        "notices": (),
+        "here": here(request),
     }
     env = environment()
     if blocks:

@@ -85,6 +85,16 @@ async def signed_in(request: Request) -> Visitor:
     return Visitor(Api(services.client, services.store, session, origin_of(request)))
 
 
+def require(visitor: Visitor, scope: str) -> None:
+    """Refuse a page that this person could do nothing with; whether they may is for the API to say.
+
+    Raises:
+        Forbidden: Their role lacks the scope.
+    """
+    if not visitor.session.may(scope):
+        raise Forbidden
+
+
 SignedIn = Annotated[Visitor, Depends(signed_in)]
 
 
@@ -95,6 +105,7 @@ async def checked_form(request: Request, visitor: SignedIn) -> FormData:
         StaleForm: It doesn't carry the session's token.
     """
     form = await request.form(max_fields=MAX_FIELDS)
+    request.scope["state"]["form"] = form  # to keep what was typed when the session turns out to have ended
     token = form.get("csrf")
     if not isinstance(token, str) or not secrets.compare_digest(token.encode(), visitor.session.csrf.encode()):
         raise StaleForm

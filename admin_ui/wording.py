@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from typing import Any
+
+import orjson
 
 STATUSES = {
     "applicant": "Applicant",
@@ -74,6 +76,36 @@ def field_label(value: Any) -> str:
     return name.replace("_", " ").capitalize()
 
 
+def full_name(student: Mapping[str, Any]) -> str:
+    """The name that a person goes by, and the family name."""
+    return f"{student['preferred_name'] or student['first_name']} {student['last_name']}"
+
+
+def initials(student: Mapping[str, Any]) -> str:
+    """One or two letters for the place of a picture."""
+    return f"{str(student['preferred_name'] or student['first_name'])[:1]}{str(student['last_name'])[:1]}".upper()
+
+
+def plain(value: Any, field: str = "") -> str:
+    """A value of any field as one line of text;"""
+    if value in (None, "", []):
+        return "empty"
+    if field == "status":
+        return status_label(value)
+    if field in {"date_of_birth", "enrolled_on"}:
+        return day(value)
+    if field == "deleted_at":
+        return moment(value)
+    if isinstance(value, list):
+        return "; ".join(", ".join(str(part) for part in entry.values() if part) for entry in value)
+    return str(value)
+
+
+def as_json(value: Any) -> str:
+    """A value as JSON text, for a form to carry along."""
+    return orjson.dumps(value).decode()
+
+
 def count(value: int) -> str:
     """A number with thin spaces between thousands."""
     return f"{value:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
@@ -83,7 +115,11 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "count": count,
     "day": day,
     "field_label": field_label,
+    "full_name": full_name,
+    "initials": initials,
+    "json": as_json,
     "moment": moment,
+    "plain": plain,
     "role_label": role_label,
     "status_label": status_label,
 }

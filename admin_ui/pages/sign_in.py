@@ -6,22 +6,20 @@ the cookie and every copy of it are worthless even when the gateway can't be tol
 
 from __future__ import annotations
 
-import secrets
-
+import orjson
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
 from admin_ui.api import Api, SessionEnded, tokens_from
 from admin_ui.browser import SIGN_IN, go_to, is_htmx, safe_target
 from admin_ui.gateway_client import GatewayAway, Refused
+from admin_ui.kept_form import KeptForm
 from admin_ui.session_store import Session
-from admin_ui.settings import Settings
+from admin_ui.sign_in_form import SignInForm, check_token, sign_in_page
 from admin_ui.view import render
 from admin_ui.visitor import (
     Form,
     SignedIn,
-    StaleForm,
-    cookie_name,
     current_session,
     drop_session_cookie,
     origin_of,
@@ -40,49 +38,58 @@ async def show_form(request: Request) -> Response:
     target = safe_target(request.query_params.get("next"))
     if await current_session(request) is not None:
         return go_to(request, target)
-    return form_page(request, target, notice=_notice(request))
+    asked = request.query_params
+    notice = "ended" if asked.get("ended") else asked.get("signed", "")
+    return sign_in_page(request, SignInForm(target, notice=notice if notice in {"ended", "out", "here"} else ""))
+
+
+@router.get("/admin/login/again")
+async def show_form_again(request: Request) -> Response:
+    """The form alone, for a page whose session has ended while something was being typed."""
+    return sign_in_page(request, SignInForm(), template="sign_in/again.html")
 
 
 @router.post(SIGN_IN)
 async def sign_in(request: Request) -> Response:
     """Exchange a password for a session."""
     form = await request.form()
-    _check_form_cookie(request, str(form.get("csrf", "")))
-    username, target = str(form.get("username", "")), safe_target(str(form.get("next", "")))
-    services = services_of(request)
+    check_token(request, str(form.get("csrf", "")))
+    draft = SignInForm(
+        safe_target(str(form.get("next", ""))), username=str(form.get("username", "")), kept=KeptForm.carried(form)
+    )
     try:
-        session_id, session = await _open_session(request, username, str(form.get("password", "")))
+        session_id, session = await _open_session(request, draft.username, str(form.get("password", "")))
     except Refused as refused:
-        if is_htmx(request) or refused.status not in (401, 422, 429):
-            raise
-        status = 401 if refused.status == 422 else refused.status
-        return form_page(request, target, username=username, status=status, wait=refused.retry_after or 0)
+        return _not_let_in(request, draft, refused)
     log.info("signed_in", user=session.username)
+    request.scope["state"]["session"] = session
     if is_htmx(request):
-        response = Response("", 200, {"HX-Trigger": f'{{"signed-in-again": {{"csrf": "{session.csrf}"}}}}'})
+        told = orjson.dumps({"signed-in-again": {"csrf": session.csrf}}).decode()
+        response = Response("", 200, {"HX-Trigger": told, "HX-Reswap": "none"})
+    elif draft.kept.to:
+        response = render(request, "sign_in/kept.html", kept_to=draft.kept.to, kept=draft.kept.fields)
     else:
-        response = RedirectResponse(target, 303)
-    set_session_cookie(response, services.settings, session_id)
+        response = RedirectResponse(draft.target, 303)
+    set_session_cookie(response, services_of(request).settings, session_id)
     return response
 
 
 @router.post("/admin/logout")
 async def sign_out(request: Request, visitor: SignedIn, form: Form) -> Response:
     """End this session, or with ``everywhere`` all sessions of this person."""
-    path = "/auth/logout-all" if form.get("everywhere") else "/auth/logout"
     outcome = "out"
     try:
         if form.get("everywhere"):
-            await visitor.api.call("POST", path)
+            await visitor.api.call("POST", "/auth/logout-all")
             await visitor.api.end()
         else:
             await visitor.api.end()
             await visitor.api.revoke()
     except SessionEnded:
-        pass
+        log.info("signed_out_of_an_ended_session")
     except (GatewayAway, Refused):
         if form.get("everywhere"):
-            raise
+            raise  # nothing has ended yet, and the person is told so
         outcome = "here"
     response = go_to(request, f"{SIGN_IN}?signed={outcome}")
     response.headers["Clear-Site-Data"] = '"cache"'
@@ -90,37 +97,16 @@ async def sign_out(request: Request, visitor: SignedIn, form: Form) -> Response:
     return response
 
 
-def form_page(
-    request: Request, target: str, *, username: str = "", status: int = 200, wait: int = 0, notice: str = ""
-) -> Response:
-    """The sign-in form with a token of its own: nobody can be signed in by another site's form (login CSRF)."""
-    settings = services_of(request).settings
-    token = request.cookies.get(form_cookie_name(settings)) or secrets.token_urlsafe(24)
-    response = render(
-        request,
-        "sign_in/form.html",
-        status=status,
-        csrf=token,
-        target=target,
-        username=username,
-        failed=status == 401,
-        wait=wait,
-        notice=notice,
-    )
-    response.set_cookie(
-        form_cookie_name(settings),
-        token,
-        path="/",
-        secure=settings.cookies_are_secure,
-        httponly=True,
-        samesite="strict",
-    )
-    return response
-
-
-def form_cookie_name(settings: Settings) -> str:
-    """The cookie that the form's token is held against, while there is no session."""
-    return cookie_name(settings) + "-form"
+def _not_let_in(request: Request, draft: SignInForm, refused: Refused) -> Response:
+    """The form again. Whatever was wrong with the name or the password, it is said in the same words."""
+    if refused.status not in (401, 422, 429):
+        raise refused
+    template = "sign_in/again.html" if is_htmx(request) else "sign_in/form.html"
+    if refused.status == 429:
+        if is_htmx(request):
+            raise refused
+        return sign_in_page(request, draft, status=429, wait=refused.retry_after or 1)
+    return sign_in_page(request, draft, template=template, status=401)
 
 
 async def _open_session(request: Request, username: str, password: str) -> tuple[str, Session]:
@@ -139,16 +125,3 @@ async def _open_session(request: Request, username: str, password: str) -> tuple
         except (GatewayAway, Refused, SessionEnded):
             log.info("earlier_session_left_to_expire")
     return await services.store.create(tokens, profile.body)
-
-
-def _check_form_cookie(request: Request, token: str) -> None:
-    kept = request.cookies.get(form_cookie_name(services_of(request).settings), "")
-    if not kept or not secrets.compare_digest(kept.encode(), token.encode()):
-        raise StaleForm
-
-
-def _notice(request: Request) -> str:
-    asked = request.query_params
-    if asked.get("ended"):
-        return "ended"
-    return asked["signed"] if asked.get("signed") in {"out", "here"} else ""

@@ -5,6 +5,11 @@
   const apply = () => {
     if (root.dataset.theme === "system") root.dataset.bsTheme = dark.matches ? "dark" : "light";
   };
+  root.classList.add("js");
   apply();
   dark.addEventListener("change", apply);
+  // A page that the browser kept aside may show what its reader may no longer see: ask the server again.
+  window.addEventListener("pageshow", (event) => {
+    if (event.persisted) window.location.reload();
+  });
 })();

@@ -1,0 +1,53 @@
+"""A form that came when nobody was signed in any more: carried through the sign-in page, so that nothing typed is lost.
+
+It is not sent by itself afterwards: the person sees that it waits, and sends it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+from fastapi import Request
+from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
+
+from admin_ui.browser import HOME, SIGN_IN, safe_target
+
+PREFIX = "kept."
+NEVER_KEPT = ("csrf", "password")
+
+
+@dataclass(frozen=True)
+class KeptForm:
+    """Where a form was to go, and what was in it."""
+
+    to: str = ""
+    fields: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    async def of_request(cls, request: Request) -> Self:
+        """What this request was sent with; passwords and files are not kept."""
+        to = request.url.path
+        if safe_target(to) != to or to == SIGN_IN:
+            return cls()
+        form = request.scope["state"].get("form")
+        try:
+            form = form or await request.form()
+        except HTTPException:  # it can't be read, so there is nothing to keep
+            return cls()
+        kept = [
+            (name, value)
+            for name, value in form.multi_items()
+            if isinstance(value, str) and not any(word in name for word in NEVER_KEPT)
+        ]
+        return cls(to, tuple(kept)) if kept else cls()
+
+    @classmethod
+    def carried(cls, form: FormData) -> Self:
+        """What the sign-in form carries along."""
+        to = str(form.get("kept_to", ""))
+        if not to or safe_target(to) != to or to == HOME:
+            return cls()
+        items = [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
+        return cls(to, tuple((name.removeprefix(PREFIX), value) for name, value in items if name.startswith(PREFIX)))

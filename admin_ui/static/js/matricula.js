@@ -1,1 +1,0 @@
-// The behaviour that pages add to what works without scripts.
