@@ -219,6 +219,9 @@ async def relay(response: UpstreamResponse, send: Send, record: Record) -> None:
     except UpstreamError as error:
         Forwarder.problem_of(error, record)
         raise ResponseAborted from error
+    except (HTTPException, ClientLeft) as error:  # the request's body, which was still on its way, went wrong
+        record.failure = type(error).__name__
+        raise ResponseAborted from error
     finally:
         response.abort()  # does nothing once the answer has been read to its end
 

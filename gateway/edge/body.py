@@ -31,6 +31,9 @@ class Body(Protocol):
     def at_most(self, count: int) -> bool:
         """Tell whether it is certain that no more than `count` bytes are still to come."""
 
+    def can_end_with(self, count: int, last: bytes) -> bool:
+        """Tell whether the body can be complete after `count` more bytes, the last of them `last`."""
+
 
 class FixedBody:
     """A body of a known length."""
@@ -53,6 +56,9 @@ class FixedBody:
     def at_most(self, count: int) -> bool:
         return self._left <= count
 
+    def can_end_with(self, count: int, last: bytes) -> bool:
+        return self._left <= count
+
 
 class ChunkedBody:
     """A body in chunks. Extensions are ignored within a bound; trailers are checked, counted and dropped."""
@@ -67,6 +73,9 @@ class ChunkedBody:
 
     def at_most(self, count: int) -> bool:  # only the chunks tell, and they haven't come
         return False
+
+    def can_end_with(self, count: int, last: bytes) -> bool:
+        return last.endswith(b"\r\n\r\n") and self._left <= count
 
     def feed(self, data: bytes) -> tuple[bytes, bytes | None]:
         if self._held:

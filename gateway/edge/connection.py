@@ -6,8 +6,11 @@ What arrives on it is read in `protocol`; the request under way lives in `exchan
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import os
 import socket
 import struct
+import termios
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import WeakKeyDictionary
@@ -242,13 +245,16 @@ class EdgeConnection(HttpToolsProtocol):
     def _has_left_unread(self) -> bool:
         """Tell whether the client is gone while we don't read, so that no event says so; only Linux knows.
 
-        Its having closed only its own side counts when nothing but further requests can be unread.
+        Its having closed only its own side counts when nothing but further requests can be unread, or when what is
+        unread can't complete the body.
         """
         connection: socket.socket | None = self.transport.get_extra_info("socket")
         if connection is None or not hasattr(socket, "TCP_INFO") or connection.family == socket.AF_UNIX:
             return False
         state = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
-        return state == _TCP_CLOSE or (state == _TCP_CLOSE_WAIT and self._body is None)
+        if state != _TCP_CLOSE_WAIT:
+            return state == _TCP_CLOSE
+        return self._body is None or not self._body.can_end_with(*_unread(connection.fileno()))
 
     def _writes_stall(self, now: float) -> bool:
         """Tell whether the client has taken nothing for too long of what it has been sent.
@@ -264,3 +270,10 @@ class EdgeConnection(HttpToolsProtocol):
             self._stalled_since = now
         self._stalled_size = size
         return now - self._stalled_since > self.limits.write_idle_seconds
+
+
+def _unread(descriptor: int) -> tuple[int, bytes]:
+    """How many bytes the kernel holds for a socket that no more will come to, and the last four of them."""
+    count: int = struct.unpack("i", fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4)))[0]
+    with socket.socket(fileno=os.dup(descriptor)) as twin:  # the loop's own object doesn't offer recv
+        return count, twin.recv(count, socket.MSG_PEEK)[-4:] if count else b""

@@ -110,6 +110,11 @@ async def _pause(receive: Any, send: Any) -> None:
     await _early(receive, send)
 
 
+async def _unread(receive: Any, send: Any) -> None:
+    await asyncio.sleep(1.5)
+    await _early(receive, send)
+
+
 async def _not_modified(_receive: Any, send: Any) -> None:
     await send({"type": "http.response.start", "status": 304, "headers": [(b"content-length", b"1234")]})
     await send({"type": "http.response.body"})
@@ -128,6 +133,7 @@ _SPECIAL = {
     "/endless": _endless,
     "/wait": _wait,
     "/pause": _pause,
+    "/unread": _unread,
     "/304": _not_modified,
     "/split": _split,
 }
@@ -231,6 +237,14 @@ class Client:
         else:
             body = self.rest()
         return Response(status, headers, body, pairs)
+
+    def peek(self) -> bytes:
+        """What has come so far and was not read yet."""
+        self.socket.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            self.received += self.socket.recv(65536)
+        self.socket.settimeout(10)
+        return self.received
 
     def rest(self) -> bytes:
         """Everything until the server closes; a reset raises ConnectionResetError."""

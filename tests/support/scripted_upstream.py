@@ -100,6 +100,7 @@ class Upstream:
     connections: int = 0
     open: set[asyncio.StreamWriter] = field(default_factory=set)
     port: int = 0
+    leaves_body: set[bytes] = field(default_factory=set)  # paths whose scripts read the body themselves, or don't
     _server: asyncio.Server | None = None
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -146,8 +147,9 @@ class Upstream:
             pairs = [each.split(b": ", 1) for each in lines]
             request = Received(method, target, [(name, value) for name, value in pairs], b"", connection)
             self.received.append(request)
-            script = self.scripts.get(target.partition(b"?")[0], echo)
-            if not target.startswith(b"/unread"):
+            path = target.partition(b"?")[0]
+            script = self.scripts.get(path, echo)
+            if not target.startswith(b"/unread") and path not in self.leaves_body:
                 request.body = await _read_body(peer.reader, request)
             goes_on = await script(peer, request)
 
