@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.support.edge_server import QUICK, Client, EdgeServer, edge_server
+from tests.support.edge_server import QUICK, EdgeServer, edge_server
 
 GET = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
 
