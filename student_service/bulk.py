@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, func, insert, literal, select, update
 
 from servicekit.problems import Conflict, FieldError, Unprocessable
-from student_service import batches, many, rules
+from student_service import batches, many, rules, search
 from student_service.batches import ROWS_LIFETIME, Batch
 from student_service.errors import told_by_field
 from student_service.history import Actor, Why
@@ -151,7 +151,9 @@ def begin(conn: Connection, change: BulkChange, actor: Actor, work: Work) -> str
     else:
         assert change.filters is not None  # noqa: S101 - read_bulk sees to it that one of the two is there
         position = func.row_number().over(order_by=c.id)
-        chosen = select(literal(batch_id), position, c.id, literal("waiting")).where(*change.filters.conditions())
+        found_by, _ = search.plan(conn, change.filters.terms, deleted=change.filters.deleted)
+        conditions = change.filters.conditions(found_by)
+        chosen = select(literal(batch_id), position, c.id, literal("waiting")).where(*conditions)
         conn.execute(insert(batch_rows).from_select(["batch_id", "position", "student_id", "outcome"], chosen))
         count = conn.execute(select(func.count()).where(r.batch_id == batch_id)).scalar_one()
     if change.expected is not None and change.expected != count:

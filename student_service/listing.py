@@ -21,6 +21,7 @@ from servicekit.problems import FieldError, Unprocessable
 from student_service import values
 from student_service.folding import SEPARATOR, fold, search_terms
 from student_service.models import students
+from student_service.search import FoundBy, matching
 
 c = students.c
 
@@ -43,7 +44,6 @@ DEFAULT_SORT = "last_name"
 SORT_WORDS = tuple(sign + name for name in SORTS for sign in ("", "-"))
 MAX_QUERY_CHARACTERS = 200
 MAX_SEARCH_TERMS = 10
-ESCAPE = "\\"
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,8 @@ class Filters:
         told = orjson.dumps([self.terms, self.status, self.program, self.year, self.deleted])
         return hashlib.blake2b(told, digest_size=9).hexdigest()
 
-    def conditions(self) -> list[ColumnElement[bool]]:
+    def conditions(self, found_by: FoundBy = FoundBy.LIKE) -> list[ColumnElement[bool]]:
+        """What a student has to be; ``found_by`` is how the terms are looked for on this database."""
         found: list[ColumnElement[bool]] = [c.deleted_at.is_not(None) if self.deleted else c.deleted_at.is_(None)]
         if self.status is not None:
             found.append(c.status == self.status)
@@ -69,13 +70,7 @@ class Filters:
             found.append(c.program_key == self.program)
         if self.year is not None:
             found.append(c.year == self.year)
-        found += [c.search_text.like(f"%{escape_like(term)}%", escape=ESCAPE) for term in self.terms]
-        return found
-
-
-def escape_like(text: str) -> str:
-    """Text that LIKE finds as it is written."""
-    return text.replace(ESCAPE, ESCAPE * 2).replace("%", ESCAPE + "%").replace("_", ESCAPE + "_")
+        return found + matching(self.terms, found_by)
 
 
 def make_filters(q: str | None, status: str | None, program: str | None, year: int | None, *, deleted: bool) -> Filters:

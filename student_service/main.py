@@ -19,7 +19,7 @@ from servicekit.app import create_service_app
 from servicekit.database import Database, migrate, utc_now
 from servicekit.settings import load_settings
 from servicekit.tokens import TokenVerifier
-from student_service import batch_routes, processing, routes
+from student_service import batch_routes, processing, routes, search
 from student_service.runner import Runner
 from student_service.settings import Settings
 
@@ -49,6 +49,7 @@ def create_app(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         try:
             await run_in_threadpool(migrate, database, MIGRATIONS)
+            await run_in_threadpool(search.prepare, database)
             app.state.runner = runner = Runner(database, work_on=processing.work_on, fail=processing.fail)
             runner.start()
             try:

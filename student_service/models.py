@@ -158,6 +158,15 @@ batch_rows = Table(
     Column("errors", JSON(none_as_null=True)),
 )
 
+# Only on SQLite, where triggers keep it: what students_fts, the trigram index, is about.
+search_texts = Table(
+    "student_search",
+    MetaData(),
+    Column("id", Integer, primary_key=True),
+    Column("student_id", String(36), nullable=False, unique=True),
+    Column("search_text", Text, nullable=False),
+)
+
 
 # The lists are nearly always about students that aren't deleted, so the indexes hold only those. A missing value
 # sorts before all others: SQLite has it so anyway, on PostgreSQL the migration adds NULLS FIRST.
@@ -179,6 +188,14 @@ for _columns in (
         postgresql_where=students.c.deleted_at.is_(None),
     )
 
+Index(
+    "ix_students_present_counted",
+    students.c.status,
+    students.c.year,
+    students.c.program_key,
+    sqlite_where=students.c.deleted_at.is_(None),
+    postgresql_where=students.c.deleted_at.is_(None),
+)
 Index(
     "ix_students_deleted_at",
     students.c.deleted_at,
