@@ -164,6 +164,7 @@ class Forwarder:
             client_ip=facts.client_ip,
             scheme=scope["scheme"].encode(),
             proxy_token=self._proxy_token,
+            is_from_proxy=facts.is_from_proxy,
         )
         began = time.perf_counter()
         try:

@@ -6,6 +6,9 @@ Names are lower case, as ASGI and the upstream client give them.
 from __future__ import annotations
 
 import os
+from itertools import product
+
+from gateway.edge.head import is_authority
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -23,7 +26,18 @@ SET_BY_GATEWAY = frozenset(
     | {b"x-remote-user", b"remote-user", b"x-authenticated-user", b"x-authenticated-userid", b"x-original-url"}
     | {b"x-rewrite-url", b"x-http-method-override", b"true-client-ip", b"cf-connecting-ip", b"x-cluster-client-ip"}
 )
-DROPPED_FROM_REQUEST = HOP_BY_HOP | SET_BY_GATEWAY | {b"host", b"content-length", b"expect"}
+
+
+def _spelled_with_underscores(names: frozenset[bytes]) -> frozenset[bytes]:
+    """``x_user-id`` and the like: servers that turn names into CGI variables read them as the name itself."""
+    return frozenset(
+        b"".join(word + mark for word, mark in zip(name.split(b"-"), (*marks, b""), strict=True))
+        for name in names
+        for marks in product((b"-", b"_"), repeat=name.count(b"-"))
+    )
+
+
+DROPPED_FROM_REQUEST = HOP_BY_HOP | _spelled_with_underscores(SET_BY_GATEWAY) | {b"host", b"content-length", b"expect"}
 # The server adds its own Date where one is missing; framing is decided anew; the rest are the gateway's to set.
 DROPPED_FROM_RESPONSE = HOP_BY_HOP | {b"x-request-id", b"server", b"ratelimit", b"ratelimit-policy", b"alt-svc"}
 VIA = b"1.1 matricula"
@@ -38,13 +52,19 @@ def forwarded_headers(
     client_ip: str,
     scheme: bytes,
     proxy_token: bytes | None,
+    is_from_proxy: bool = False,
 ) -> Headers:
-    """The fields of a request as the upstream gets them, without framing and Host."""
+    """The fields of a request as the upstream gets them, without framing and Host.
+
+    ``is_from_proxy``: the peer is a trusted proxy, whose word on what its own client asked for is passed on.
+    """
     named = _named_by_connection(headers)
     dropped = DROPPED_FROM_REQUEST if named is None else DROPPED_FROM_REQUEST | named
     passed = [field for field in headers if field[0] not in dropped]
     address = client_ip.encode()
     host = next((value for name, value in headers if name == b"host"), b"")
+    if is_from_proxy:
+        scheme, host = _told_by_proxy(headers, scheme, host)
     node = b'"[%b]"' % address if b":" in address else address
     passed += (
         (b"x-request-id", request_id),
@@ -58,6 +78,16 @@ def forwarded_headers(
     if proxy_token is not None:
         passed.append((b"x-proxy-token", proxy_token))
     return passed
+
+
+def _told_by_proxy(headers: Headers, scheme: bytes, host: bytes) -> tuple[bytes, bytes]:
+    """Scheme and host as the nearest proxy (the last in the list) has been asked, where it says so rightly."""
+    for name, value in headers:
+        if name == b"x-forwarded-proto" and (last := value.rpartition(b",")[2].strip().lower()) in (b"http", b"https"):
+            scheme = last
+        elif name == b"x-forwarded-host" and is_authority(last := value.rpartition(b",")[2].strip()):
+            host = last
+    return scheme, host
 
 
 def returned_headers(headers: Headers, *, request_id: bytes, limits: Headers) -> Headers:

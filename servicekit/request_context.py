@@ -25,13 +25,14 @@ TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})(
 class RequestFacts:
     """What every log line and every error of one request may say."""
 
-    __slots__ = ("client_ip", "request_id", "started", "trace_flags", "trace_id", "user")
+    __slots__ = ("client_ip", "is_from_proxy", "request_id", "started", "trace_flags", "trace_id", "user")
 
     def __init__(self, request_id: str, trace_id: str, trace_flags: str, client_ip: str) -> None:
         self.request_id = request_id
         self.trace_id = trace_id
         self.trace_flags = trace_flags
         self.client_ip = client_ip
+        self.is_from_proxy = False  # one that is trusted, so that `client_ip` isn't its own
         self.user: str | None = None
         self.started = time.perf_counter()
 
@@ -91,10 +92,11 @@ def decide_facts(
     identifier = given_id.decode() if given_id and REQUEST_ID.fullmatch(given_id) else new_request_id()
     match = TRACEPARENT.fullmatch(traceparent) if traceparent else None
     trace_id, flags = (match[1].decode(), match[3].decode()) if match else (os.urandom(16).hex(), "00")
-    address = peer
+    facts = RequestFacts(identifier, trace_id, flags, peer)
     if forwarded and is_trusted_peer(peer, token, trusted_proxies, proxy_token):
-        address = forwarded_client(b",".join(forwarded), peer, trusted_proxies)
-    return RequestFacts(identifier, trace_id, flags, address)
+        facts.client_ip = forwarded_client(b",".join(forwarded), peer, trusted_proxies)
+        facts.is_from_proxy = True
+    return facts
 
 
 def is_trusted_peer(peer: str, token: bytes | None, trusted: Networks, proxy_token: str | None) -> bool:
