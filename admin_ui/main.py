@@ -17,7 +17,17 @@ from starlette.middleware import Middleware
 from admin_ui import assets, faults
 from admin_ui.gateway_client import GatewayClient
 from admin_ui.guard import PageHeaders, SameOriginWrites
-from admin_ui.pages import home, personal, sign_in, student_form, student_record, students
+from admin_ui.pages import (
+    batches,
+    home,
+    personal,
+    sign_in,
+    student_bulk,
+    student_form,
+    student_record,
+    student_status,
+    students,
+)
 from admin_ui.sealing import Sealer
 from admin_ui.session_store import SessionStore
 from admin_ui.settings import Settings
@@ -66,7 +76,17 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.services = Services(settings, client, store)
     faults.install(app)
     app.include_router(assets.router)
-    for family in (home, sign_in, personal, students, student_form, student_record):
+    for family in (
+        home,
+        sign_in,
+        personal,
+        students,
+        student_bulk,
+        student_form,
+        student_status,
+        student_record,
+        batches,
+    ):
         app.include_router(family.router)
     return app
 

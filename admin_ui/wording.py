@@ -32,6 +32,9 @@ FIELDS = {
     "guardians": "Guardians",
     "notes": "Notes",
     "deleted_at": "Deleted",
+    "on": "Since",
+    "reason": "Reason",
+    "id": "Student",
 }
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 

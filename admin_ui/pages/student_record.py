@@ -38,8 +38,10 @@ async def show_record(request: Request, visitor: SignedIn, student_id: UUID) -> 
     """The record, or for a script the older part of its history."""
     older = request.query_params.get("history", "")
     asked: dict[str, str | int] = {"limit": HISTORY_PAGE, **({"cursor": older} if older else {})}
-    answer, history = await asyncio.gather(
-        read_student(visitor.api, student_id), visitor.api.get(f"/students/{student_id}/history", **asked)
+    answer, history, timeline = await asyncio.gather(
+        read_student(visitor.api, student_id),
+        visitor.api.get(f"/students/{student_id}/history", **asked),
+        visitor.api.get(f"/students/{student_id}/timeline", limit=100),
     )
     student = answer.body
     context: dict[str, Any] = {
@@ -48,6 +50,7 @@ async def show_record(request: Request, visitor: SignedIn, student_id: UUID) -> 
         "etag": answer.etag,
         "history": history.body,
         "older": older,
+        "timeline": timeline.body,
         "may_write": visitor.session.may("students:write") and not student["deleted_at"],
         "current": {name: student[name] for name in EDITABLE},
     }

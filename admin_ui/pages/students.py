@@ -66,6 +66,7 @@ async def _list(
         "column_sorts": COLUMN_SORTS,
         "sorts": SORTS,
         "refused": refused,
+        "may_write": visitor.session.may("students:write"),
     }
     if not wants_part(request):
         return await page(request, visitor, "students/list.html", **context)

@@ -1,0 +1,70 @@
+"""One change of many students, an import or a bulk change: how far it is, what became of each row, and its undo."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Request, Response
+
+from admin_ui.browser import go_to
+from admin_ui.gateway_client import Refused
+from admin_ui.listing import PATH
+from admin_ui.view import page
+from admin_ui.visitor import Form, SignedIn, require, services_of
+
+router = APIRouter(prefix=PATH, include_in_schema=False)
+UNFINISHED = {"reading", "applying", "reverting", "undoing"}
+ROWS_SHOWN = 50
+Kind = Literal["bulk", "imports"]
+
+
+@router.get("/{kind}/{batch_id:uuid}")
+async def show(request: Request, visitor: SignedIn, kind: Kind, batch_id: UUID) -> Response:
+    """The batch; a script asks again while it is under way."""
+    path = f"/students/{kind}/{batch_id}"
+    outcome = request.query_params.get("outcome", "error")
+    cursor = request.query_params.get("cursor", "")
+    asked: dict[str, str | int] = {"limit": ROWS_SHOWN, **({"cursor": cursor} if cursor else {})}
+    if outcome != "all":
+        asked["outcome"] = outcome
+    batch, rows = await asyncio.gather(visitor.api.get(path), visitor.api.get(f"{path}/rows", **asked))
+    return await page(
+        request,
+        visitor,
+        "students/batch.html",
+        part_of_it="batch",
+        active="students" if kind == "bulk" else "imports",
+        batch=batch.body,
+        rows=rows.body,
+        kind=kind,
+        outcome=outcome,
+        running=batch.body["state"] in UNFINISHED,
+        progress=progress(batch.body),
+        address=f"{PATH}/{kind}/{batch_id}",
+    )
+
+
+@router.post("/{kind}/{batch_id:uuid}/undo")
+async def undo(request: Request, visitor: SignedIn, form: Form, kind: Kind, batch_id: UUID) -> Response:
+    """Take the batch back where nobody has changed the student since."""
+    require(visitor, "students:write")
+    try:
+        await visitor.api.call("POST", f"/students/{kind}/{batch_id}/undo")
+    except Refused as refused:
+        if refused.status != 409:
+            raise
+        await services_of(request).store.notify(visitor.session, {"kind": "warn", "text": refused.detail})
+    return go_to(request, f"{PATH}/{kind}/{batch_id}")
+
+
+def progress(batch: dict[str, Any]) -> int | None:
+    """How much is done, in percent; None while that isn't known."""
+    total = batch["rows_total"]
+    if not total:
+        return None
+    done = batch["rows_read"] if batch["state"] == "reading" else batch["rows_applied"]
+    if batch["state"] in ("undoing", "reverting"):
+        done = batch["rows_undone"] + batch["rows_kept"]
+    return min(100, int(100 * done / total))
