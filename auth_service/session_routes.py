@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, select
 
 from auth_service import audit, listing
 from auth_service.answers import SIGNED_IN, SessionPage, problems
-from auth_service.audit import Event
+from auth_service.audit import Event, Person
 from auth_service.caller import Caller, signed_in
 from auth_service.listing import PageRequest
 from auth_service.models import sessions
@@ -39,24 +39,33 @@ def list_own_sessions(
 @router.delete("/{id}", status_code=204, summary="End one of the caller's sessions", responses=problems(401, 404, 422))
 def end_session(request: Request, id: Identifier, caller: SignedIn) -> None:
     """Its tokens are refused everywhere from the answer on."""
+    end_one(request, caller.person, id, by=caller.person)
+
+
+def end_one(request: Request, owner: Person, session_id: str, *, by: Person) -> None:
+    """End one session of ``owner``, in the database and at every gateway.
+
+    Raises:
+        NotFound: The owner has no such session. ServiceUnavailable: It is stored, but not effective everywhere yet.
+    """
     service = service_of(request)
     now = service.clock()
     with service.db.write() as conn:
-        mine = (sessions.c.user_id == caller.id) & (sessions.c.id == id)
-        live = conn.execute(select(sessions.c.id).where(mine, is_live(now))).first()
-        waiting = {item.session_id for item in unpublished(conn, now, user_id=caller.id)}
-        if live is None and id not in waiting:
+        theirs = (sessions.c.user_id == owner.id) & (sessions.c.id == session_id)
+        live = conn.execute(select(sessions.c.id).where(theirs, is_live(now))).first()
+        waiting = {item.session_id for item in unpublished(conn, now, user_id=owner.id)}
+        if live is None and session_id not in waiting:
             raise NotFound("There is no such session.")
-        revoked = revoke(conn, caller.id, because="session_revoked", now=now, which=sessions.c.id == id)
+        revoked = revoke(conn, owner.id, because="session_revoked", now=now, which=sessions.c.id == session_id)
         if live is not None:
             audit.record(
                 conn,
                 Event.SESSION_REVOKED,
                 origin=origin_of(request),
                 now=now,
-                actor=caller.person,
-                subject=caller.person,
-                session_id=id,
+                actor=by,
+                subject=owner,
+                session_id=session_id,
             )
     service.denylist.publish(revoked)
 

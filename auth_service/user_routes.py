@@ -18,7 +18,7 @@ from auth_service.parameters import Cursor, Identifier, Limit
 from auth_service.revocations import revoke
 from auth_service.roles import Role
 from auth_service.service import origin_of, service_of
-from auth_service.session_routes import page_of_sessions
+from auth_service.session_routes import end_one, page_of_sessions
 from auth_service.users import Changes, NewUser
 from servicekit.strict_json import StrictRoute
 
@@ -146,6 +146,19 @@ def list_user_sessions(
     with service.db.read() as conn:
         users.find(conn, id)
         return page_of_sessions(conn, id, PageRequest(limit, cursor, sort), caller.session_id, service.clock())
+
+
+@router.delete(
+    "/{id}/sessions/{session_id}",
+    status_code=204,
+    summary="End one session of a user",
+    responses=problems(*ADMIN, 404, 422),
+)
+def end_user_session(request: Request, id: Identifier, session_id: Identifier, caller: UserAdmin) -> None:
+    """Its tokens are refused everywhere from the answer on."""
+    with service_of(request).db.read() as conn:
+        user = users.find(conn, id)
+    end_one(request, Person(user.id, user.username), session_id, by=caller.person)
 
 
 @router.post(

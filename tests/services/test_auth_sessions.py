@@ -174,6 +174,45 @@ def test_one_of_the_own_sessions_can_be_ended_and_none_of_others(auth: AuthWorld
     assert auth.is_alive(admin)
 
 
+def test_an_administrator_ends_one_session_of_a_user_and_the_trail_says_so(auth: AuthWorld) -> None:
+    admin = auth.sign_in()
+    mara = auth.make_user(admin, "mara")
+    kept, lost = auth.sign_in("mara", PASSWORD), auth.sign_in("mara", PASSWORD)
+    session = auth.session_of(lost)
+    path = f"/auth/users/{mara['id']}/sessions/{session}"
+    assert auth.call("DELETE", path, admin).status_code == 204
+    assert auth.is_denied(session)
+    assert not auth.is_alive(lost)
+    assert auth.refresh(lost).status_code == 401
+    assert auth.is_alive(kept)
+    (entry,) = auth.call("GET", "/auth/audit?event=session_revoked", admin).json()["items"]
+    assert (entry["actor"], entry["subject"], entry["session_id"]) == ("admin", "mara", session)
+    assert auth.call("DELETE", path, admin).status_code == 404
+
+
+def test_a_session_is_ended_only_under_its_own_user(auth: AuthWorld) -> None:
+    admin = auth.sign_in()
+    mara, nils = auth.make_user(admin, "mara"), auth.make_user(admin, "nils")
+    pair = auth.sign_in("mara", PASSWORD)
+    session = auth.session_of(pair)
+    nobody = "0199aaaa-0000-7000-8000-000000000000"
+    assert auth.call("DELETE", f"/auth/users/{nils['id']}/sessions/{session}", admin).status_code == 404
+    assert auth.call("DELETE", f"/auth/users/{nobody}/sessions/{session}", admin).status_code == 404
+    assert auth.call("DELETE", f"/auth/users/{mara['id']}/sessions/{nobody}", admin).status_code == 404
+    assert auth.call("DELETE", f"/auth/users/{mara['id']}/sessions/no-id", admin).status_code == 422
+    assert auth.is_alive(pair)
+
+
+def test_nobody_without_the_scope_ends_somebody_elses_session(auth: AuthWorld) -> None:
+    admin = auth.sign_in()
+    auth.make_user(admin, "mara", "registrar")
+    admin_id = auth.call("GET", "/auth/me", admin).json()["id"]
+    pair = auth.sign_in("mara", PASSWORD)
+    answer = auth.call("DELETE", f"/auth/users/{admin_id}/sessions/{auth.session_of(admin)}", pair)
+    assert answer.status_code == 403
+    assert auth.is_alive(admin)
+
+
 def test_a_password_change_ends_the_other_sessions_and_keeps_this_one(auth: AuthWorld) -> None:
     admin = auth.sign_in()
     auth.make_user(admin, "mara")
