@@ -208,6 +208,7 @@ class Client:
     def __init__(self, connection: socket.socket) -> None:
         self.socket = connection
         self.received = b""
+        self.has_ended = False  # as far as `peek` has seen
 
     def __enter__(self) -> Self:
         return self
@@ -242,7 +243,9 @@ class Client:
         """What has come so far and was not read yet."""
         self.socket.setblocking(False)
         with contextlib.suppress(BlockingIOError):
-            self.received += self.socket.recv(65536)
+            data = self.socket.recv(65536)
+            self.received += data
+            self.has_ended = not data
         self.socket.settimeout(10)
         return self.received
 

@@ -28,6 +28,7 @@ class Received:
     headers: list[tuple[bytes, bytes]]
     body: bytes
     connection: int  # which one, counted from 1
+    is_complete: bool = False  # its body has arrived whole
 
     def header(self, name: bytes) -> bytes | None:
         values = [value for each, value in self.headers if each == name]
@@ -151,6 +152,7 @@ class Upstream:
             script = self.scripts.get(path, echo)
             if not target.startswith(b"/unread") and path not in self.leaves_body:
                 request.body = await _read_body(peer.reader, request)
+                request.is_complete = True
             goes_on = await script(peer, request)
 
 
