@@ -69,6 +69,7 @@ class UpstreamService:
                 source, body = body, b""
             else:
                 body = await read_whole(body, length)
+                now = self._clock()  # until now the client alone was slow or fast
         request = _Request(
             head,
             body,

@@ -167,6 +167,15 @@ def test_an_upstream_that_is_too_slow_is_a_504_in_time(
     assert seconds * 0.9 < time.monotonic() - began < seconds + 2
 
 
+def test_the_time_that_a_client_takes_to_send_a_small_body_is_not_the_upstreams(gateway: GatewayProcess) -> None:
+    with gateway.connect() as client:
+        client.send(head("/quick/slow-client", "Content-Length: 4", method="POST"))
+        for byte in (b"s", b"l", b"o", b"w"):
+            time.sleep(0.2)  # twice as long in all as the upstream may take
+            client.send(byte)
+        assert client.response().body == b"POST /quick/slow-client slow"
+
+
 def test_a_body_that_stalls_ends_broken_after_the_idle_deadline(gateway: GatewayProcess, quick: Upstream) -> None:
     quick.scripts[b"/quick/stalls"] = says(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", then="hold")
     with gateway.connect() as client:
