@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, get_args
+from typing import Annotated, get_args
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from sqlalchemy import Connection
@@ -13,7 +13,6 @@ from servicekit.problems import NotFound
 from student_service import batch_schemas, batches, bulk, documented, undo
 from student_service.answers import PRIVATE, encode, json_response
 from student_service.asked import UUID, Body, Cursor, IdempotencyKey, Limit, Reader, Writer, actor_of, one_of
-from student_service.batches import Batch
 from student_service.documented import JSON, answer, problems
 from student_service.idempotency import Answer, run_once
 from student_service.routing import database, keyed_request, only, reads, students_router
@@ -50,16 +49,11 @@ def runner_of(request: Request) -> Runner:
     return found
 
 
-def whole_answer(request: Request, batch_id: str) -> tuple[Batch, dict[str, Any]]:
-    """A batch with the first of its rows."""
-    with database(request).read() as conn:
-        batch = batches.find(conn, batch_id)
-        return batch, batches.told(batch) | {"rows": batches.rows(conn, batch_id, None, MAX_LIMIT, None)}
-
-
 def batch_answer(request: Request, batch_id: str, path: str, *, is_replay: bool = False) -> Response:
     """200 when the batch is through, 202 while it isn't; either way where it can be asked for."""
-    batch, body = whole_answer(request, batch_id)
+    with database(request).read() as conn:
+        batch = batches.find(conn, batch_id)
+        body = batches.told(batch) | {"rows": batches.rows(conn, batch_id, None, MAX_LIMIT, None)}
     headers = {"Location": f"{path}/{batch_id}", **PRIVATE} | ({"Idempotent-Replayed": "true"} if is_replay else {})
     if batch.state in batches.UNFINISHED:
         return Response(encode(body), 202, {**headers, "Retry-After": "1"}, JSON)

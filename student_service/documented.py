@@ -76,3 +76,33 @@ BATCH_READ: Responses = {200: {"model": Batch, "description": "The batch"}}
 def bulk_body(schema: dict[str, Any]) -> dict[str, Any]:
     """A JSON body of this shape."""
     return {"requestBody": {"required": True, "content": {JSON: {"schema": schema}}}}
+
+
+IMPORTED: Responses = {
+    201: {"model": BatchWithRows, "description": "The students were imported", "headers": _BATCH_LOCATION | _REPLAYED}
+}
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
+CSV_FILE: Responses = {200: {"description": "The file", "content": {"text/csv": _BINARY}}}
+_FORM = {
+    "type": "object",
+    "required": ["file"],
+    "properties": {
+        "file": {"type": "string", "format": "binary"},
+        "dry_run": {"type": "boolean"},
+        "mode": {"type": "string", "enum": ["create", "upsert"]},
+        "mapping": {"type": "string"},
+        "all_or_nothing": {"type": "boolean"},
+        "empty_cells": {"type": "string", "enum": ["clear", "keep"]},
+    },
+}
+FILE_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {"schema": _FORM},
+            "text/csv": _BINARY,
+            "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": _BINARY,
+            "application/zip": _BINARY,
+        },
+    }
+}

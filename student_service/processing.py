@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from student_service import batches, bulk, undo
 from student_service.batches import ROWS_LIFETIME, Batch
+from student_service.importing import applying, staging
 from student_service.runner import Source, Work
 
 SOURCE_GONE = "The service stopped while the file was being read. Nothing was changed; send the file again."
@@ -12,10 +13,31 @@ UNEXPECTED = "Something went wrong here. Quote the batch's id when you report it
 
 def work_on(work: Work, batch: Batch, source: Source | None) -> None:
     """Bring a batch to its end, whatever it takes from the state it is in."""
+    if batch.state == "reading":
+        batch = _read(work, batch, source)
+    if batch.state == "applying":
+        (bulk if batch.kind == "bulk" else applying).run(work, batch)
+        batch = _again(work, batch)
     if batch.state in undo.ENDS:
         undo.run(work, batch)
-    elif batch.kind == "bulk":
-        bulk.run(work, batch)
+        batch = _again(work, batch)
+    if batch.state == "rejected":
+        staging.forget(work, batch)
+
+
+def _read(work: Work, batch: Batch, source: Source | None) -> Batch:
+    if source is None:
+        failed = {"state": "failed", "message": SOURCE_GONE, "finished_at": work.now()}
+        with work.db.write() as conn:
+            batches.hold(conn, batch.id, work.runner, work.now(), rows_expire_at=work.now(), **failed)
+    else:
+        staging.run(work, batch, source)
+    return _again(work, batch)
+
+
+def _again(work: Work, batch: Batch) -> Batch:
+    with work.db.read() as conn:
+        return batches.find(conn, batch.id)
 
 
 def fail(work: Work, batch_id: str) -> bool:

@@ -57,7 +57,7 @@ class Work:
         is_more = True
         while is_more:
             started = time.monotonic()
-            is_more = self._once(batch_id, step)
+            is_more = self.once(batch_id, step)
             if is_more:
                 self.breathe(time.monotonic() - started)
 
@@ -70,7 +70,12 @@ class Work:
         if self.stop.wait(max(SHORTEST_PAUSE, PAUSE_SHARE * seconds)):
             raise Stopped
 
-    def _once(self, batch_id: str, step: Step) -> bool:
+    def once(self, batch_id: str, step: Step) -> bool:
+        """Run ``step`` in one write transaction, a few times if the database is busy; what it returned.
+
+        Raises:
+            Stopped: The process ends. LostHold: another one has the batch.
+        """
         for attempt in range(RETRIES):
             try:
                 with self.db.write() as conn:

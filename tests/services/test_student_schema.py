@@ -74,6 +74,13 @@ def test_the_document_names_every_route_and_what_it_may_answer(app: FastAPI) -> 
     assert routes == {
         "/students/": {"get", "post"},
         "/students/stats": {"get"},
+        "/students/import": {"post"},
+        "/students/imports": {"get"},
+        "/students/imports/{batch_id}": {"get"},
+        "/students/imports/{batch_id}/rows": {"get"},
+        "/students/imports/{batch_id}/errors.csv": {"get"},
+        "/students/imports/{batch_id}/commit": {"post"},
+        "/students/imports/{batch_id}/undo": {"post"},
         "/students/bulk": {"get", "post"},
         "/students/bulk/{batch_id}": {"get"},
         "/students/bulk/{batch_id}/rows": {"get"},

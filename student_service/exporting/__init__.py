@@ -1,0 +1,1 @@
+"""Writing students into files, a piece at a time."""

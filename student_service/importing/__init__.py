@@ -1,0 +1,1 @@
+"""Reading files of students and making the records what they say."""
