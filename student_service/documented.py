@@ -83,6 +83,16 @@ IMPORTED: Responses = {
 }
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 CSV_FILE: Responses = {200: {"description": "The file", "content": {"text/csv": _BINARY}}}
+EXPORT_FILE: Responses = {
+    200: {
+        "description": "The file",
+        "content": {
+            "text/csv": _BINARY,
+            "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": _BINARY,
+            "application/zip": _BINARY,
+        },
+    }
+}
 _FORM = {
     "type": "object",
     "required": ["file"],

@@ -19,7 +19,7 @@ from servicekit.app import create_service_app
 from servicekit.database import Database, migrate, utc_now
 from servicekit.settings import load_settings
 from servicekit.tokens import TokenVerifier
-from student_service import batch_routes, import_routes, processing, routes, search
+from student_service import batch_routes, export_routes, import_routes, processing, routes, search
 from student_service.runner import Runner
 from student_service.settings import Settings
 
@@ -72,7 +72,7 @@ def create_app(
     app.state.database = database
     app.state.clock = clock
     # The words below /students come before its ids.
-    for router in (import_routes.router, batch_routes.router, routes.router):
+    for router in (import_routes.router, export_routes.router, batch_routes.router, routes.router):
         app.include_router(router)
     return app
 

@@ -57,18 +57,32 @@ def listed(conn: Connection, filters: Filters, order: Order, limit: int, cursor:
         Unprocessable: The cursor isn't one of this list.
     """
     found_by, matching = search.plan(conn, filters.terms, deleted=filters.deleted)
+    shown, next_cursor = _rows(conn, filters, order, limit, cursor, found_by)
+    if cursor is None and next_cursor is None:
+        total = len(shown)  # all of them are here: no need to count
+    else:
+        total = _total(conn, filters, found_by, matching)
+    return page(shown, next_cursor, total)
+
+
+def some(
+    conn: Connection, filters: Filters, order: Order, limit: int, cursor: str | None
+) -> tuple[list[Student], str | None]:
+    """A page of students without counting them all, and where the next one begins."""
+    found_by, _ = search.plan(conn, filters.terms, deleted=filters.deleted)
+    return _rows(conn, filters, order, limit, cursor, found_by)
+
+
+def _rows(
+    conn: Connection, filters: Filters, order: Order, limit: int, cursor: str | None, found_by: FoundBy
+) -> tuple[list[Student], str | None]:
     query = _page_query(filters, order, limit, found_by)
     if cursor is not None:
         query = query.where(order.after(order.position(cursor, filters)))
     rows = conn.execute(query).all()
-    shown = rows[:limit]
-    if cursor is None and len(rows) <= limit:
-        total = len(rows)  # all of them are here: no need to count
-    else:
-        total = _total(conn, filters, found_by, matching)
-    next_cursor = order.cursor(filters, shown[-1]) if len(rows) > limit else None
+    next_cursor = order.cursor(filters, rows[limit - 1]) if len(rows) > limit else None
     # zip ends with the shorter: the columns that only the cursor needs fall off.
-    return page([dict(zip(PUBLIC_NAMES, row, strict=False)) for row in shown], next_cursor, total)
+    return [dict(zip(PUBLIC_NAMES, row, strict=False)) for row in rows[:limit]], next_cursor
 
 
 @lru_cache(maxsize=512)

@@ -202,7 +202,7 @@ def _doubled(
         if not wanted:
             continue
         earlier = select(column, r.line).where(r.batch_id == batch_id, column.in_(wanted))
-        seen: dict[str, int] = dict(conn.execute(earlier).tuples().all())
+        seen: dict[str, int] = {row[0]: row[1] for row in conn.execute(earlier)}
         for index, key in _present(keys):
             if key in seen:
                 found.setdefault(index, []).append(Wrong(name, f"is the same as on line {seen[key]}"))

@@ -75,6 +75,7 @@ def test_the_document_names_every_route_and_what_it_may_answer(app: FastAPI) -> 
         "/students/": {"get", "post"},
         "/students/stats": {"get"},
         "/students/import": {"post"},
+        "/students/export": {"get"},
         "/students/imports": {"get"},
         "/students/imports/{batch_id}": {"get"},
         "/students/imports/{batch_id}/rows": {"get"},
