@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from servicekit.valkey_process import ValkeyProcess
+from tests.support.gateway_api import People
 from tests.support.gateway_process import StartGateway, Upstreams, gateways, make_denylist_whole, serves_keys
 from tests.support.scripted_upstream import Upstream
 from tests.support.signing import Signing
+from tests.support.whole_system import WholeSystem
 
 
 @pytest.fixture(scope="module")
@@ -35,3 +37,19 @@ def start_gateway(
     folder: Path = tmp_path_factory.mktemp("gateways")
     with gateways(folder, valkey.url, keys.url) as start:
         yield start
+
+
+@pytest.fixture(scope="session")
+def whole_system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WholeSystem]:
+    """The core of the system, once for all modules of the group "whole-system"; nobody stops anything in it."""
+    system = WholeSystem(tmp_path_factory.mktemp("whole-system"))
+    yield system
+    system.close()
+
+
+@pytest.fixture(scope="module")
+def people(whole_system: WholeSystem) -> Iterator[People]:
+    """Users of the whole system."""
+    known = People(whole_system.gateway.url)
+    yield known
+    known.close()
