@@ -42,6 +42,6 @@ class AccessLog:
             "service": service_name(),
             "request_id": facts.request_id,
             "trace_id": facts.trace_id,
+            **fields,
         }
-        line.update(fields)
         stdout_sink.write(encode_line(line))

@@ -15,7 +15,7 @@ from typing import Any
 import hiredis
 
 from gateway.rate_policy import LocalLimiter, Quota, RatePolicy
-from gateway.redis_link import RedisLink, RedisUnavailable, render_command
+from gateway.redis_link import RedisLink, RedisUnavailable, render_command, render_strings
 from servicekit.problems import ServiceUnavailable, TooManyRequests, Unauthorized
 
 SCRIPT = (Path(__file__).parent / "admit.lua").read_bytes()
@@ -32,6 +32,7 @@ class Admission:
         self._flag = b"1" if self._pass_without_denylist else b"0"
         self._limit_on_outage = rate_limit_on_outage
         self._local = LocalLimiter()
+        self._rendered: dict[tuple[int, int], _Rendered] = {}  # by limit and window
 
     async def admit(self, denylist_key: bytes, policy: RatePolicy | None, limiter_key: str) -> Quota | None:
         """Let one request pass; None when no limit applies to it.
@@ -59,21 +60,24 @@ class Admission:
         raise ServiceUnavailable("It can't be told right now whether the token is revoked.", retry_after=1)
 
     async def _ask(self, denylist_key: bytes, policy: RatePolicy | None, limiter_key: str) -> Any:
-        if policy is None:
-            key, limit, window = b"", b"0", b"0"
-        else:
-            key = b"rl:%b:%b" % (policy.name.encode(), limiter_key.encode("utf-8", "surrogateescape"))
-            limit, window = b"%d" % policy.limit, b"%d" % (policy.window_seconds * 1000)
         link = self._link
         if not link.is_up:
             raise RedisUnavailable
-        arguments = (b"3", WHOLE, denylist_key, key, link.run_id, limit, window, self._flag)
-        reply = await link.call(render_command(b"EVALSHA", link.shas[0], *arguments))
+        key, rate = b"", (0, 0)
+        if policy is not None:
+            key = b"rl:%b:%b" % (policy.name.encode(), limiter_key.encode("utf-8", "surrogateescape"))
+            rate = (policy.limit, policy.window_seconds * 1000)
+        # Of the command's ten parts only the two keys are each request's own; the others are rendered once (2 µs).
+        around = self._rendered.get(rate)
+        if around is None or around.run_id is not link.run_id:
+            around = self._rendered[rate] = _Rendered(link.shas[0], link.run_id, rate, self._flag)
+        keys = b"$%d\r\n%b\r\n$%d\r\n%b\r\n" % (len(denylist_key), denylist_key, len(key), key)
+        reply = await link.call(around.begin + keys + around.end)
         if type(reply) is list:
             return reply
         if isinstance(reply, hiredis.ReplyError) and str(reply).startswith("NOSCRIPT"):
             # Somebody flushed the scripts: send the source, which also loads it again.
-            reply = await link.call(render_command(b"EVAL", SCRIPT, *arguments))
+            reply = await link.call(around.begin_with_source + keys + around.end)
             if type(reply) is list:
                 return reply
         raise RedisUnavailable(str(reply))
@@ -114,6 +118,23 @@ class Admission:
             await self._link.call(render_command(b"PING"))
         except RedisUnavailable:
             raise ServiceUnavailable("Redis doesn't answer.") from None
+
+
+class _Rendered:
+    """The script's call as it is sent, without the two keys that each request has of its own."""
+
+    __slots__ = ("begin", "begin_with_source", "end", "run_id")
+
+    def __init__(self, sha: bytes, run_id: bytes, rate: tuple[int, int], flag: bytes) -> None:
+        self.run_id = run_id
+        self.begin = _begin_call(b"EVALSHA", sha)
+        self.begin_with_source = _begin_call(b"EVAL", SCRIPT)
+        limit, milliseconds = rate
+        self.end = render_strings(run_id, b"%d" % limit, b"%d" % milliseconds, flag)
+
+
+def _begin_call(command: bytes, script: bytes) -> bytes:
+    return b"*10\r\n" + render_strings(command, script, b"3", WHOLE)
 
 
 def over_limit(policy: RatePolicy, wait_seconds: float) -> TooManyRequests:

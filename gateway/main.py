@@ -23,6 +23,7 @@ from starlette.middleware import Middleware
 from gateway.access_log import AccessLog
 from gateway.admit import SCRIPT, Admission
 from gateway.forward import Forwarder, connect_upstreams
+from gateway.garbage import rare_collections
 from gateway.identify import Identifier, LiveTokens
 from gateway.middleware import Gateway
 from gateway.redis_link import RedisLink
@@ -95,7 +96,8 @@ def create_app(settings: Settings | None = None, *, verifier: TokenVerifier | No
             loop.add_signal_handler(signal.SIGHUP, reload_table, settings, forwarder)
         except (ValueError, RuntimeError):
             log.debug("no_signals_in_this_thread")
-        yield
+        with rare_collections():
+            yield
         await forwarder.close()
         await link.stop()
         if keys is not None:

@@ -34,9 +34,12 @@ class RedisUnavailable(Exception):
 
 def render_command(*arguments: bytes) -> bytes:
     """A command in RESP: an array of bulk strings."""
-    parts = [b"*%d\r\n" % len(arguments)]
-    parts += [b"$%d\r\n%b\r\n" % (len(argument), argument) for argument in arguments]
-    return b"".join(parts)
+    return b"*%d\r\n%b" % (len(arguments), render_strings(*arguments))
+
+
+def render_strings(*arguments: bytes) -> bytes:
+    """A part of a command: its next bulk strings."""
+    return b"".join([b"$%d\r\n%b\r\n" % (len(argument), argument) for argument in arguments])
 
 
 class _Connection(asyncio.Protocol):

