@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
+from collections.abc import Mapping as Given
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
 import orjson
@@ -87,9 +89,13 @@ def _mapping(text: str, errors: list[FieldError]) -> dict[str, str | None]:
     return {name: field or None for name, field in mapping.items()}
 
 
-async def _sent(request: Request, _: Writer) -> Upload:
+async def _sent(request: Request, _: Writer) -> AsyncIterator[Upload]:
     # A dependency after the caller's, so that nobody's file is read before they may write.
-    return await receive(request)
+    upload = await receive(request)
+    try:
+        yield upload
+    finally:
+        upload.close()
 
 
 Sent = Annotated[Upload, Depends(_sent)]
@@ -144,30 +150,24 @@ def import_students(request: Request, caller: Writer, sent: Sent, idempotency_ke
     """
     actor = actor_of(request, caller)
     runner = runner_of(request)
-    try:
-        asked = read_options({**_query(request), **{n: v for n, v in sent.fields.items() if n in OPTIONS}})
-        settings = {**asked.__dict__, "format": None}
+    asked = read_options(_options(request.query_params) | _options(sent.fields))
+    settings = {**asdict(asked), "format": None}
 
-        def effect(conn: Connection) -> Answer:
-            now = runner.work.now()
-            return Answer(202, batches.create(conn, "import", "reading", settings, actor, runner.id, now).encode(), {})
+    def effect(conn: Connection) -> Answer:
+        now = runner.work.now()
+        return Answer(202, batches.create(conn, "import", "reading", settings, actor, runner.id, now).encode(), {})
 
-        keyed = keyed_request(caller, "POST /students/import", idempotency_key, sent.sha256, settings)
-        found, is_replay = run_once(database(request), keyed, effect, actor.now)
-    except BaseException:
-        sent.file.close()
-        raise
+    keyed = keyed_request(caller, "POST /students/import", idempotency_key, sent.sha256, settings)
+    found, is_replay = run_once(database(request), keyed, effect, actor.now)
     batch_id = found.body.decode()
-    if is_replay:
-        sent.file.close()
-    else:
+    if not is_replay:
         log.info("import_started", batch_id=batch_id, mode=asked.mode, dry_run=asked.dry_run)
-        runner.submit(batch_id, sent.file, wait_seconds=INLINE_SECONDS)
+        runner.submit(batch_id, sent.take(), wait_seconds=INLINE_SECONDS)
     return import_answer(request, batch_id, is_replay=is_replay)
 
 
-def _query(request: Request) -> dict[str, str]:
-    return {name: value for name, value in request.query_params.items() if name in OPTIONS}
+def _options(given: Given[str, str]) -> dict[str, str]:
+    return {name: given[name] for name in OPTIONS if name in given}
 
 
 def import_answer(request: Request, batch_id: str, *, is_replay: bool = False) -> Response:

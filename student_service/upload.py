@@ -29,13 +29,24 @@ MAX_FORM_FIELDS = 10
 CHUNK = 1 << 18
 
 
-@dataclass(frozen=True)
+@dataclass
 class Upload:
     """A file that was sent, its digest, and the other fields of its form."""
 
     file: IO[bytes]
     sha256: str
     fields: dict[str, str]
+    _is_taken: bool = False
+
+    def take(self) -> IO[bytes]:
+        """The file, for somebody who closes it."""
+        self._is_taken = True
+        return self.file
+
+    def close(self) -> None:
+        """Close the file unless somebody took it."""
+        if not self._is_taken:
+            self.file.close()
 
 
 async def receive(request: Request) -> Upload:

@@ -23,13 +23,12 @@ def open_delimited(file: IO[bytes]) -> FileTable:
     """
     encoding = encoding_of(file)
     file.seek(0)
-    text = io.TextIOWrapper(file, encoding=encoding, newline="")
-    start = text.read(SNIFFED)
+    start = file.read(SNIFFED).decode(encoding, "ignore")  # it may end within a character
     if "\x00" in start:
         raise UnreadableFile("The file isn't text. Send CSV, an Excel workbook (.xlsx) or a OneRoster 1.2 zip.")
     delimiter = delimiter_of(start)
-    text.seek(0)
-    return with_header("csv", read_rows(text, delimiter))
+    file.seek(0)
+    return with_header("csv", read_rows(io.TextIOWrapper(file, encoding=encoding, newline=""), delimiter))
 
 
 def encoding_of(file: IO[bytes]) -> str:
@@ -77,8 +76,8 @@ def delimiter_of(start: str) -> str:
     return max(DELIMITERS, key=lambda one: counts[one])
 
 
-def read_rows(text: io.TextIOBase, delimiter: str) -> Iterator[Row]:
-    """Rows with the line each begins on; quoted line breaks count.
+def read_rows(text: io.TextIOWrapper, delimiter: str) -> Iterator[Row]:
+    """Rows with the line each begins on; quoted line breaks count. The file below stays open.
 
     Raises:
         UnreadableFile: Quotation marks don't match, or the text isn't in its encoding.
@@ -95,3 +94,5 @@ def read_rows(text: io.TextIOBase, delimiter: str) -> Iterator[Row]:
         raise UnreadableFile(f"Line {line}: the quotation marks don't match.") from None
     except UnicodeDecodeError:
         raise UnreadableFile(f"After line {line} there are characters that aren't UTF-8.") from None
+    finally:
+        text.detach()

@@ -31,11 +31,12 @@ r = batch_rows.c
 def run(work: Work, batch: Batch, source: Source) -> None:
     """Read the file into the batch; then it is previewed, rejected or to be applied."""
     try:
-        table = open_table(source)
-        needs_whole = batch.settings["mode"] == "create" and table.fixed is None
-        fields = columns.assigned(table, batch.settings["mapping"], needs_whole=needs_whole)
-        work.once(batch.id, lambda conn, _: _tell_columns(work, conn, batch, table, fields))
-        _Reading(work, batch, table, fields).through()
+        with source:
+            table = open_table(source)
+            needs_whole = batch.settings["mode"] == "create" and table.fixed is None
+            fields = columns.assigned(table, batch.settings["mapping"], needs_whole=needs_whole)
+            work.once(batch.id, lambda conn, _: _tell_columns(work, conn, batch, table, fields))
+            _Reading(work, batch, table, fields).through()
         work.once(batch.id, lambda conn, now: _finish(work, conn, now))
     except UnreadableFile as why:
         message = str(why)
