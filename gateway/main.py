@@ -37,7 +37,7 @@ from servicekit.app import build_app
 from servicekit.health import Readiness
 from servicekit.jwks_client import JwksClient
 from servicekit.logs import get_logger
-from servicekit.middleware import BodyLimit, CatchErrors, SecurityHeaders
+from servicekit.middleware import BodyLimit, CatchErrors, HeadAsGet, SecurityHeaders
 from servicekit.query_guard import QueryGuard
 from servicekit.redis_client import resolve_redis_url
 from servicekit.settings import load_settings, resolve_proxy_token
@@ -120,6 +120,7 @@ def create_app(settings: Settings | None = None, *, verifier: TokenVerifier | No
         middleware=[
             Middleware(SecurityHeaders),
             Middleware(CatchErrors),
+            Middleware(HeadAsGet),
             Middleware(QueryGuard),
             Middleware(BodyLimit, max_bytes=settings.max_body_bytes),
         ],

@@ -10,13 +10,15 @@ from fastapi import FastAPI, Request, Response, params
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.routing import Match
 
 from servicekit.docs_page import docs_router
 from servicekit.health import Check, Readiness, health_router, metrics_router
+from servicekit.http_metrics import KNOWN_METHODS
 from servicekit.jwks_client import JwksClient
 from servicekit.logs import configure_logging, get_logger
-from servicekit.middleware import BodyLimit, CatchErrors, RequestContext, SecurityHeaders
-from servicekit.problems import FieldError, Unprocessable, render
+from servicekit.middleware import BodyLimit, CatchErrors, HeadAsGet, RequestContext, SecurityHeaders
+from servicekit.problems import FieldError, MethodNotAllowed, Problem, Unprocessable, render
 from servicekit.query_guard import QueryGuard
 from servicekit.request_context import request_id
 from servicekit.settings import ServiceSettings, resolve_proxy_token
@@ -35,6 +37,7 @@ def layers(settings: ServiceSettings, service: str, own: Sequence[Middleware] = 
         Middleware(SecurityHeaders),
         Middleware(CatchErrors),
         *own,
+        Middleware(HeadAsGet),
         Middleware(QueryGuard),
         Middleware(BodyLimit, max_bytes=settings.max_body_bytes),
     ]
@@ -152,10 +155,22 @@ def build_app(
 async def problem_response(request: Request, error: Exception) -> Response:
     """An HTTPException as the problem that every API answers with."""
     error = cast(HTTPException, error)  # Starlette calls by the registered type
+    if error.status_code == 405 and not isinstance(error, Problem):
+        error = MethodNotAllowed(headers={"Allow": allowed_methods(request)})
     status, headers, body = render(error, instance=request.url.path, request_id=request_id(request.scope))
     response = Response(body, status)
     response.raw_headers = headers
     return response
+
+
+def allowed_methods(request: Request) -> str:
+    """The methods of a path for Allow (RFC 9110 §10.2.1): FastAPI names those of one of its routes only."""
+    found = {
+        method
+        for method in KNOWN_METHODS
+        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in request.app.routes)
+    }
+    return ", ".join(sorted(found | {"HEAD"} if "GET" in found else found))
 
 
 async def _validation_problem(request: Request, error: Exception) -> Response:

@@ -9,14 +9,15 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import PlainTextResponse
 from prometheus_client import Gauge
 
 from servicekit.draining import draining
 from servicekit.http_metrics import exposition
 from servicekit.problems import ServiceUnavailable
-from servicekit.security import bearer_of, identify, require
+from servicekit.security import bearer_of, bearer_token, identify, password_flow, require
 from servicekit.settings import ServiceSettings
 
 Check = Callable[[], Awaitable[None] | None]
@@ -91,7 +92,13 @@ def metrics_router(settings: ServiceSettings, readiness: Readiness) -> APIRouter
     """What a scraper asks."""
     router = APIRouter(tags=["operations"])
 
-    @router.get("/metrics", summary="Prometheus metrics (scope ops:read, or METRICS_TOKEN)", response_class=Response)
+    @router.get(
+        "/metrics",
+        summary="Prometheus metrics (scope ops:read, or METRICS_TOKEN)",
+        response_class=PlainTextResponse,
+        # They only document, so that "Authorize" counts here too: a scraper's own token is no JWT.
+        dependencies=[Depends(password_flow), Depends(bearer_token)],
+    )
     async def metrics(request: Request) -> Response:
         await authorize_scraper(request, settings)
         await run_checks(readiness.everything)  # so that `dependency_up` is true now, whoever asks for /readyz

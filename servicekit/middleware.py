@@ -110,6 +110,28 @@ class CatchErrors:
             await send_problem(error, scope, send)
 
 
+class HeadAsGet:
+    """Serves HEAD wherever there is GET, as RFC 9110 §9.1 asks: the same status and headers, no body."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self.app(scope, receive, send)
+            return
+
+        async def without_body(message: Message) -> None:
+            await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+
+        # The server must go on seeing a HEAD; what routing finds out belongs to the log line outside.
+        as_get = {**scope, "method": "GET"}
+        try:
+            await self.app(as_get, receive, without_body)
+        finally:
+            scope.update({**as_get, "method": "HEAD"})
+
+
 class SecurityHeaders:
     """Headers that are right on every answer of an API."""
 

@@ -11,8 +11,9 @@ from typing import Any
 
 import uvicorn
 
-from servicekit.draining import GracefulServer, PatientProtocol
+from servicekit.draining import GracefulServer
 from servicekit.logs import configure_logging, get_logger
+from servicekit.protocol import ServiceProtocol
 from servicekit.settings import ServiceSettings
 from servicekit.workers import Workers
 
@@ -41,7 +42,7 @@ def run(
         "host": settings.host,
         "port": settings.port,
         "loop": "uvloop",
-        "http": PatientProtocol,
+        "http": ServiceProtocol,
         "ws": "none",
         "lifespan": "on",
         "log_config": None,
