@@ -56,6 +56,9 @@ def _on_init(environment: Any, runner: Any, web_ui: Any, **_: Any) -> None:
         runner.greenlet.spawn(_sample, runner, run)
     if not isinstance(runner, WorkerRunner):
         runner.greenlet.spawn(_watch, runner, run, float(options.progress) if options.headless else 0.0)
+    # Locust's timer for --run-time counts from the event loop's last look at the clock, and that was before all the
+    # imports: without another look the run is as much shorter.
+    gevent.get_hub().loop.update_now()
 
 
 def _choose_users(environment: Any, web_ui: Any) -> None:

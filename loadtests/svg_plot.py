@@ -9,6 +9,7 @@ from html import escape
 WIDTH, HEIGHT = 860, 240
 LEFT, RIGHT, TOP, BOTTOM = 64, 12, 10, 30
 TICKS = 5
+SMALLEST = 1e-6
 
 Points = Sequence[tuple[float, float | None]]
 
@@ -84,7 +85,7 @@ def _round_ticks(highest: float) -> list[float]:
 
 class _Linear:
     def __init__(self, values: Sequence[float]) -> None:
-        self._top = (max(values) or 1.0) * 1.05
+        self._top = max(values) * 1.05 if max(values) > SMALLEST else 1.0
 
     def share(self, value: float) -> float:
         return value / self._top
@@ -95,7 +96,7 @@ class _Linear:
 
 class _Logarithmic:
     def __init__(self, values: Sequence[float]) -> None:
-        positive = [value for value in values if value > 0] or [1.0]
+        positive = [value for value in values if value > SMALLEST] or [1.0]
         self._low = math.floor(math.log10(min(positive)))
         self._high = max(self._low + 1, math.ceil(math.log10(max(positive))))
 

@@ -1,0 +1,58 @@
+"""`locust -f loadtests` executes every module in the folder: that must load each scenario once and do nothing else."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections import Counter
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+FOLDER = REPOSITORY / "loadtests"
+SCENARIOS = {"AdminPages", "Browsing", "GatewayOverhead", "RateLimits", "Registrar", "SessionLife", "SignInStorm"}
+
+
+def executed() -> list[Path]:
+    """What Locust takes for locustfiles in a folder."""
+    return [path for path in FOLDER.rglob("*.py") if not path.name.startswith("_")]
+
+
+def listed(target: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "locust", "-f", target, "--list"]
+    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_the_folder_has_each_scenario_once() -> None:
+    found = listed("loadtests")
+    assert found.returncode == 0, found.stderr
+    assert {line.strip() for line in found.stdout.splitlines()[1:]} == SCENARIOS
+    noise = [line for line in found.stderr.splitlines() if "Starting Locust" not in line]
+    assert not noise, "a module does something when it is loaded"
+
+
+@pytest.mark.parametrize("path", sorted((FOLDER / "scenarios").glob("[a-z]*.py")), ids=lambda path: path.stem)
+def test_each_scenario_can_be_run_from_its_own_file(path: Path) -> None:
+    if path.stem == "mixed":
+        pytest.skip("it only says the weights")
+    found = listed(str(path))
+    assert found.returncode == 0, found.stderr
+    names = {line.strip() for line in found.stdout.splitlines()[1:]}
+    assert len(names) == 1
+    assert names <= SCENARIOS
+
+
+def test_no_two_modules_have_the_same_file_name_or_another_modules() -> None:
+    # Each is put into sys.modules under its bare name; Locust tells duplicate classes by looking there.
+    stems = Counter(path.stem for path in executed())
+    assert [name for name, count in stems.items() if count > 1] == []
+    project = {path.name for path in REPOSITORY.iterdir() if (path / "__init__.py").exists()}
+    assert not stems.keys() & (set(sys.stdlib_module_names) | set(packages_distributions()) | project)
+
+
+def test_the_benchmark_beside_the_suite_brings_no_users() -> None:
+    pattern = re.compile(r"^\s*(?:from|import) locust\b", re.MULTILINE)
+    assert not [path for path in (FOLDER / "compare").rglob("*.py") if pattern.search(path.read_text())]
