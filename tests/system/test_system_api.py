@@ -333,8 +333,12 @@ def test_a_list_answers_with_and_without_its_slash_and_never_redirects(people: P
     assert without.json()["total"] == with_slash.json()["total"]
 
 
-def test_a_head_is_a_get_without_its_body(people: People) -> None:
-    for path in ("/students/", "/.well-known/jwks.json", "/auth/me"):
-        answer = people.admin("HEAD", path)
-        assert answer.content == b""
-        assert answer.status_code in (200, 405)
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/healthz", "/docs", "/openapi.json", "/metrics", "/.well-known/jwks.json", "/auth/me", "/auth/audit"]
+    + ["/auth/users/", "/auth/sessions", "/students/", "/students/stats", "/students/nobody"],
+)
+def test_a_head_is_a_get_without_its_body(people: People, path: str) -> None:
+    head, get = people.admin("HEAD", path), people.admin("GET", path)
+    assert (head.status_code, head.headers["content-type"]) == (get.status_code, get.headers["content-type"])
+    assert head.content == b""
