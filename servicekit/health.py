@@ -110,7 +110,7 @@ def metrics_router(settings: ServiceSettings, readiness: Readiness) -> APIRouter
 
 async def authorize_scraper(request: Request, settings: ServiceSettings) -> None:
     """Let through METRICS_TOKEN, or a caller with ``ops:read``."""
-    token = bearer_of(request.headers.get("authorization"))
+    token = bearer_of(request)
     static = settings.metrics_token.get_secret_value() if settings.metrics_token else None
     if static and hmac.compare_digest(token.encode(), static.encode()):
         return

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 from fastapi.security import HTTPBearer, OAuth2PasswordBearer
 
-from servicekit.problems import Forbidden, Unauthorized
+from servicekit.problems import BadRequest, Forbidden, Unauthorized
 from servicekit.request_context import set_user
 from servicekit.tokens import Claims, InvalidToken, Verifier
 
@@ -23,15 +23,16 @@ password_flow = OAuth2PasswordBearer(tokenUrl="/auth/token", scheme_name="passwo
 bearer_token = HTTPBearer(scheme_name="bearer", bearerFormat="JWT", auto_error=False)
 
 
-def bearer_of(header: str | None) -> str:
-    """The token of an ``Authorization: Bearer`` header (RFC 6750 §2.1).
+def bearer_of(request: Request) -> str:
+    """The token of the ``Authorization: Bearer`` header (RFC 6750 §2.1).
 
     Raises:
-        Unauthorized: There is none.
+        Unauthorized: There is none. BadRequest: There are two, and which one counts would be anybody's guess.
     """
-    if not header:
-        raise Unauthorized
-    scheme, _, token = header.partition(" ")
+    headers = request.headers.getlist("authorization")
+    if len(headers) > 1:
+        raise BadRequest("The request has more than one Authorization header.")
+    scheme, _, token = (headers[0] if headers else "").partition(" ")
     token = token.strip()
     if scheme.lower() != "bearer" or not token:
         raise Unauthorized
@@ -48,7 +49,7 @@ async def identify(
     Raises:
         Unauthorized: No valid token came with the request.
     """
-    token = bearer_of(request.headers.get("authorization"))
+    token = bearer_of(request)
     verifier: Verifier = request.app.state.verifier
     try:
         claims = await verifier.verify_fresh(token)

@@ -335,8 +335,10 @@ def test_a_list_answers_with_and_without_its_slash_and_never_redirects(people: P
 
 @pytest.mark.parametrize(
     "path",
-    ["/", "/healthz", "/docs", "/openapi.json", "/metrics", "/.well-known/jwks.json", "/auth/me", "/auth/audit"]
-    + ["/auth/users/", "/auth/sessions", "/students/", "/students/stats", "/students/nobody"],
+    [
+        *("/", "/healthz", "/docs", "/openapi.json", "/metrics", "/.well-known/jwks.json", "/auth/me", "/auth/audit"),
+        *("/auth/users/", "/auth/sessions", "/students/", "/students/stats", "/students/nobody"),
+    ],
 )
 def test_a_head_is_a_get_without_its_body(people: People, path: str) -> None:
     head, get = people.admin("HEAD", path), people.admin("GET", path)
