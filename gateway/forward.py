@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
-from gateway.edge import ResponseAborted
+from gateway.edge import Exchange, ResponseAborted
 from gateway.gateway_metrics import UPSTREAM_ERRORS
 from gateway.headers import forwarded_headers, returned_headers
 from gateway.record import Record
@@ -193,7 +193,7 @@ class Forwarder:
         return BadGateway(f"{name} gave no usable answer.")
 
 
-async def relay(response: UpstreamResponse, send: Send, record: Record) -> None:
+async def relay(response: UpstreamResponse, send: Send, record: Record, edge: Exchange | None) -> None:
     """Pass an answer on as it comes in; the client's slowness slows the upstream, not the gateway's memory.
 
     Raises:
@@ -208,6 +208,9 @@ async def relay(response: UpstreamResponse, send: Send, record: Record) -> None:
         if body and not any(name == b"content-length" for name, _ in headers):
             headers.append((b"content-length", b"%d" % len(body)))
         record.started = True
+        if edge is not None:
+            await edge.respond(response.status, headers, body)
+            return
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
         return

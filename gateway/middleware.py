@@ -121,10 +121,10 @@ class Gateway:
                 raise Forbidden(f"Your role lacks the scope {' '.join(sorted(needed - caller.scopes))}.")
         else:
             await self._admit_anonymous(route.limit.policy if route.limit else self._anonymous, record)
-        if edge is not None and (task := asyncio.current_task()) is not None:
-            edge.when_client_leaves(task.cancel)
+        if edge is not None:
+            edge.when_client_leaves(edge.cancel)
         response = await self.forwarder.forward(forwarding, route, path, scope, body, record)
-        await relay(response, send, record)
+        await relay(response, send, record, edge)
 
     @staticmethod
     def _normal_path(scope: Scope) -> bytes:

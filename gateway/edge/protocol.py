@@ -119,9 +119,8 @@ class EdgeProtocol(EdgeConnection):
             self.refuse_exchange(_OVERLOADED, exchange)
             return
         exchange.is_running = True
-        task = self.loop.create_task(exchange.run(app))
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+        exchange.task = self.loop.create_task(exchange.run(app))
+        self.tasks.add(exchange.task)  # and `run` takes it out again: a callback would cost another turn of the loop
 
     def _start_body(self, request: RequestHead, exchange: Exchange, rest: bytes) -> None:
         exchange.more_body = True
