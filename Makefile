@@ -36,6 +36,14 @@ fmt: $(VENV)/installed-dev ## format the code and apply the safe lint fixes
 	@$(PYTHON_IN_VENV) -m ruff check --fix .
 	@$(PYTHON_IN_VENV) -m ruff format .
 
+.PHONY: load
+load: $(VENV)/installed-dev ## start a system of its own, load it for a minute, judge it; ARGS="--users 200 Browsing"
+	@exec $(PYTHON_IN_VENV) -m loadtests.on_this_machine $(ARGS)
+
+.PHONY: reports
+reports: ## list the load tests' reports, the newest first
+	@$(PYTHON_IN_VENV) -m loadtests.report_files
+
 .PHONY: lock
 lock: $(LOCK_VENV)/uv-$(UV_VERSION) ## pin requirements*.txt anew from pyproject.toml; ARGS="--upgrade" for newer ones
 	@$(LOCK_VENV)/bin/python -m uv $(COMPILE) $(ARGS) -o requirements.txt

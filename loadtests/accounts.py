@@ -53,6 +53,7 @@ class Accounts:
         self._shared: dict[str, list[Account]] = {}
         self._turns: dict[str, Any] = {}
         self._made: list[Account] = []
+        self._numbers = itertools.count(1)  # of attempts: whoever asks may be stopped before the answer is here
         self._lock = RLock()
         self._run = f"load-{os.getpid()}-{secrets.token_hex(3)}"
 
@@ -83,7 +84,7 @@ class Accounts:
             SetupFailed: It can't be made.
         """
         with self._lock:
-            username = f"{self._run}-{len(self._made) + 1}"
+            username = f"{self._run}-{next(self._numbers)}"
             body = {"username": username, "password": PASSWORD, "role": role}
             made = self._ask("POST", "/auth/users/", body=body, token=self.admin_token())
             if made.status != 201:

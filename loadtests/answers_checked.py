@@ -137,7 +137,8 @@ def found_by(term: str, item: Mapping[str, Any]) -> bool:
 def tokens(answer: Answer) -> str | None:
     """A pair of tokens."""
     body = answer.json()
-    if body["token_type"] != "bearer" or body["access_token"].count(".") != 2 or not body["refresh_token"]:  # noqa: S105
+    is_bearer = body["token_type"].lower() == "bearer"
+    if not is_bearer or body["access_token"].count(".") != 2 or not body["refresh_token"]:
         return "wrong body: no pair of tokens"
     if body["expires_in"] <= 0 or body["refresh_expires_in"] <= 0:
         return "wrong body: tokens that have expired"

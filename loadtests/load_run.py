@@ -49,6 +49,7 @@ class LoadRun:
     def begin(self, host: str, *, with_accounts: bool) -> None:
         """A test starts."""
         self.recorder.clear()
+        self.recorder.judged_from = time.time() + float(self.options.warm_up)
         self.finished, self.search, self._step_began = False, None, 0.0
         self._began = datetime.now(UTC).isoformat(timespec="seconds")
         if with_accounts:
@@ -158,6 +159,7 @@ class LoadRun:
             "model": "open (users are arrivals/s)" if options.open_model else f"closed, {options.think:g} s think time",
             "shape": type(environment.shape_class).__name__ if environment.shape_class else "none",
             "users": str(options.num_users or 1),
+            "warm-up": f"{options.warm_up:g} s, not judged",
             "generator processes": str(max(1, len(self.recorder.processes))),
             "objectives": Path(options.slo).name,
         }

@@ -56,6 +56,8 @@ class Recorder:
     """Collects in one process; the master's collects from all."""
 
     def __init__(self) -> None:
+        self.judged_from = 0.0
+        """The time before which only failures are recorded."""
         self.clear()
 
     def clear(self) -> None:
@@ -70,7 +72,10 @@ class Recorder:
 
     def request(self, scenario: str, route: str, milliseconds: float | None, failure: str | None) -> None:
         """Record one request, or with None for its time one finding."""
-        second = self.seconds.setdefault(int(time.time()), {})
+        now = time.time()
+        if now < self.judged_from and failure is None:
+            return
+        second = self.seconds.setdefault(int(now), {})
         key = Key(scenario, route)
         series = second.get(key)
         if series is None:

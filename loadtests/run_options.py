@@ -41,6 +41,13 @@ def add_options(parser: Any) -> None:
         help="steps, spike, soak or ramp up to --users within --run-time; search: the highest rate that meets the SLO",
     )
     parser.add_argument(
+        "--warm-up",
+        type=float,
+        default=0.0,
+        env_var="LOCUST_WARM_UP",
+        help="seconds at the start whose requests are not judged; failures always are",
+    )
+    parser.add_argument(
         "--step-seconds",
         type=float,
         default=10.0,

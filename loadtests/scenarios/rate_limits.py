@@ -42,7 +42,7 @@ class RateLimits(Scenario):
     scenario = "rate-limits"
 
     def prepare(self) -> None:
-        self.accounts.token("viewer")
+        self.accounts.token("registrar")  # somebody else
 
     @tag("limits")
     @task

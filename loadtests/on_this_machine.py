@@ -1,0 +1,155 @@
+"""`make load`: the whole system on this machine under the mix for a minute, from nothing to a verdict.
+
+`python -m loadtests.on_this_machine` starts `python -m stack` on ports of its own, with limits raised and a state
+folder of its own, puts 10,000 students in, runs Locust, and stops everything. The exit code is Locust's: 0 when every
+SLO is met. Further arguments go to Locust: `make load ARGS="--users 200 --open-model Browsing"`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from loadtests.fill import NotFilled, fill, sign_in
+from loadtests.load_run import NOT_MEASURED
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+STATE = REPOSITORY / "var" / "load"
+STUDENTS = 10_000
+LIMITS = {
+    "RATE_LIMIT_USER": "10000000/minute",
+    "RATE_LIMIT_ANONYMOUS": "10000000/minute",
+    "RATE_LIMIT_LOGIN": "1000000/minute",
+}
+DEFAULTS = {"--users": "50", "--spawn-rate": "25", "--run-time": "65s", "--warm-up": "5"}
+PORTS = (8000, 8001, 8002, 8003)
+OFFSETS = range(11_000, 20_000, 10)
+START_SECONDS = 120.0
+STOP_SECONDS = 30.0
+
+
+class DidNotStart(Exception):
+    """The system isn't there; the message ends with what it said."""
+
+
+@contextmanager
+def running_system(state: Path, environment: Mapping[str, str]) -> Iterator[int]:
+    """A system with this environment and nothing in it; gives the port offset, and stops it at the end.
+
+    Raises:
+        DidNotStart: It ended, or wasn't ready in time.
+    """
+    shutil.rmtree(state, ignore_errors=True)
+    offset = free_offset()
+    command = [sys.executable, "-m", "stack", "--port-offset", str(offset)]
+    process = subprocess.Popen(  # noqa: S603 - our own command
+        command,
+        cwd=REPOSITORY,
+        env={**os.environ, "VAR_DIR": str(state), **environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,  # Ctrl-C is ours; then we stop it
+    )
+    said: list[str] = []
+    is_running = threading.Event()
+    reader = threading.Thread(target=_read, args=(process, said, is_running), daemon=True)
+    reader.start()
+    try:
+        deadline = time.monotonic() + START_SECONDS
+        while not is_running.wait(0.2):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise DidNotStart("The system didn't start. It said:\n" + "".join(said[-20:]))
+        yield offset
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()  # its guardian ends the rest
+                process.wait()
+        reader.join(5)
+
+
+def _read(process: subprocess.Popen[str], said: list[str], is_running: threading.Event) -> None:
+    for line in process.stdout or ():
+        said.append(line)
+        del said[:-200]
+        if "is running" in line:
+            is_running.set()
+
+
+def free_offset() -> int:
+    """An offset at which all four ports are free.
+
+    Raises:
+        DidNotStart: There is none.
+    """
+    for offset in OFFSETS:
+        if all(_is_free(port + offset) for port in PORTS):
+            return offset
+    raise DidNotStart("no free ports were found")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def locust_command(offset: int, note: str, arguments: list[str]) -> list[str]:
+    """Locust against the system at this offset; given arguments go before our defaults."""
+    short = {"-u": "--users", "-r": "--spawn-rate", "-t": "--run-time"}
+    given = {short.get(word, word).partition("=")[0] for word in arguments}
+    defaults = [word for name, value in DEFAULTS.items() if name not in given for word in (name, value)]
+    fixed = ["--headless", "--only-summary", "--json-file", os.devnull, "--loglevel", "WARNING", "--note", note]
+    where = ["--host", f"http://127.0.0.1:{8000 + offset}", "--direct-url", f"http://127.0.0.1:{8001 + offset}"]
+    return [sys.executable, "-m", "locust", "-f", "loadtests", *fixed, *where, *defaults, *arguments]
+
+
+def main() -> int:
+    """Start, fill, load, stop; returns Locust's exit code, or 4 when it didn't come to that."""
+    is_postgres = os.environ.get("STUDENT_DATABASE_URL", "").startswith("postgres")
+    facts = {
+        "gateway workers": os.environ.get("WORKERS") or "1",
+        "other services": "1 worker each",
+        "students": f"{STUDENTS:,}",
+        "database": "PostgreSQL" if is_postgres else "SQLite",
+        "rate limits": "raised out of reach",
+        "where": "same machine as the load generator",
+    }
+    note = ";".join(f"{name}={value}" for name, value in facts.items())
+    print("Starting the system with its limits raised ...", flush=True)
+    try:
+        with running_system(STATE, LIMITS) as offset:
+            host = f"http://127.0.0.1:{8000 + offset}"
+            seconds = fill(host, sign_in(host, "admin", "admin"), STUDENTS)
+            print(f"{STUDENTS:,} students imported in {seconds:.1f} s. Loading ...", flush=True)
+            command = locust_command(offset, note, sys.argv[1:])
+            code = subprocess.run(command, cwd=REPOSITORY, check=False).returncode  # noqa: S603 - our own command
+            print("Stopping the system ...", flush=True)
+    except (DidNotStart, NotFilled) as error:
+        print(error, file=sys.stderr)
+        return NOT_MEASURED
+    except KeyboardInterrupt:
+        return 130
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

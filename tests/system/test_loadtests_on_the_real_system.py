@@ -1,0 +1,120 @@
+"""Each scenario for a few seconds on the real system: every answer is as the scenarios expect it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.support.locust_runs import REPOSITORY, answers, run_locust
+from tests.support.ports import free_port
+from tests.support.started_stack import StartedStack, free_port_offset
+from tests.support.wait import until
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(180), pytest.mark.xdist_group("loadtests-real")]
+
+OUT_OF_REACH = "10000000/minute"
+
+
+@dataclass(frozen=True)
+class System:
+    gateway: str
+    direct: str
+    limited_gateway: str
+    """A second gateway on the same services, which allows little."""
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    state, offset = tmp_path_factory.mktemp("system"), free_port_offset()
+    limits = dict.fromkeys(("RATE_LIMIT_USER", "RATE_LIMIT_ANONYMOUS", "RATE_LIMIT_LOGIN"), OUT_OF_REACH)
+    stack = StartedStack([sys.executable, "-m", "stack", "--port-offset", str(offset)], state, limits)
+    limited: subprocess.Popen[bytes] | None = None
+    try:
+        stack.until_running(timeout=120)
+        port = free_port()
+        urls = {
+            "AUTH_SERVICE_URL": f"http://127.0.0.1:{8002 + offset}",
+            "STUDENT_SERVICE_URL": f"http://127.0.0.1:{8001 + offset}",
+            "ADMIN_UI_URL": f"http://127.0.0.1:{8003 + offset}",
+        }
+        limited = subprocess.Popen(
+            [sys.executable, "-m", "gateway"],
+            cwd=REPOSITORY,
+            env={
+                **os.environ,
+                **urls,
+                **limits,
+                "RATE_LIMIT_USER": "60/4 second",
+                "VAR_DIR": str(state),
+                "PORT": str(port),
+            },
+            stdout=subprocess.DEVNULL,
+        )
+        until(lambda: answers(f"http://127.0.0.1:{port}/readyz"), timeout=60)
+        gateway, direct = f"http://127.0.0.1:{8000 + offset}", f"http://127.0.0.1:{8001 + offset}"
+        filled = subprocess.run(
+            [sys.executable, "-m", "loadtests.fill", "500", "--host", gateway], cwd=REPOSITORY, check=False, timeout=60
+        )
+        assert filled.returncode == 0
+        yield System(gateway, direct, f"http://127.0.0.1:{port}")
+    finally:
+        if limited is not None:
+            limited.terminate()
+            limited.wait(20)
+        stack.close()
+
+
+def test_everybody_at_once_is_answered_rightly(tmp_path: Path, system: System) -> None:
+    """The mix, which runs when no scenario is named."""
+    run = run_locust(tmp_path, system.gateway, "--users", "25", "--think", "0.2", seconds=8)
+    assert run.code == 0, run.output
+    scenarios = {row["scenario"]: row["failures"] for row in run.report["rows"] if not row["route"]}
+    assert scenarios == dict.fromkeys(("admin-pages", "browsing", "registrar", "session-life", "sign-in"), 0)
+    assert run.row("session-life", "revoke to reject")["requests"] >= 1
+    assert run.row("admin-pages", "GET /admin/students")["requests"] >= 1
+
+
+def test_tags_choose_what_a_scenario_does(tmp_path: Path, system: System) -> None:
+    run = run_locust(tmp_path, system.gateway, "Registrar", "--tags", "delete", "--users", "2", "--think", "0.1")
+    assert run.code == 0, run.output
+    routes = {row["route"] for row in run.report["rows"] if row["route"]}
+    assert "POST /students/{id}/restore" in routes
+    assert "PATCH /students/{id}" not in routes
+
+
+def test_the_gateways_cost_is_reported(tmp_path: Path, system: System) -> None:
+    run = run_locust(
+        tmp_path, system.gateway, "GatewayOverhead", "--direct-url", system.direct, "--users", "2", "--think", "0.02"
+    )
+    assert run.code == 0, run.output
+    assert "gateway-overhead: the gateway adds p50 " in run.output
+    assert set(run.report["added"]["gateway-overhead"]) == {"added_p50_ms", "added_p95_ms", "added_p99_ms"}
+
+
+def test_the_limiter_is_exact_and_true_and_harms_nobody_else(tmp_path: Path, system: System) -> None:
+    run = run_locust(tmp_path, system.limited_gateway, "RateLimits", "--users", "1", seconds=7)
+    assert run.code == 0, run.output
+    assert run.row("rate-limits", "GET /students/ over the limit")["requests"] >= 79
+    assert run.row("rate-limits", "GET /students/ somebody else")["requests"] >= 1
+
+
+def test_a_limit_out_of_reach_is_said_instead_of_passed(tmp_path: Path, system: System) -> None:
+    run = run_locust(tmp_path, system.gateway, "RateLimits", "--users", "1")
+    assert run.code == 4, run.output
+    assert "start the system with a lower RATE_LIMIT_USER" in run.output
+
+
+def test_students_that_are_there_already_are_filled_in_once(system: System) -> None:
+    for _ in range(2):
+        filled = subprocess.run(
+            [sys.executable, "-m", "loadtests.fill", "500", "--host", system.gateway],
+            cwd=REPOSITORY, check=False, timeout=60, capture_output=True, text=True,
+        )  # fmt: skip
+        assert filled.returncode == 0, filled.stderr
+        assert "500 students are there" in filled.stdout
