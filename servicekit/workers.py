@@ -6,6 +6,7 @@ import functools
 import os
 import signal
 import socket
+import time
 
 import uvicorn
 from uvicorn.supervisors.multiprocess import Multiprocess, Process
@@ -14,19 +15,34 @@ from servicekit.draining import GracefulServer
 from servicekit.logs import get_logger
 
 READY_SECONDS = 30.0
+# On a machine that starts many processes at once, a worker's imports alone can take longer than a ping may.
+START_SECONDS = 90.0
+STARTING_PING_SECONDS = 1.0
 log = get_logger()
 
 
 class Worker(Process):
-    """A worker process that stops gracefully."""
+    """A worker process that stops gracefully, and is given time to start."""
 
     def __init__(self, config: uvicorn.Config, sockets: list[socket.socket], drain_seconds: float) -> None:
         self._drain_seconds = drain_seconds
+        self._started_at = time.monotonic()
+        self.was_ready = False
         super().__init__(config, sockets)
 
     @functools.cached_property
     def server(self) -> GracefulServer:
         return GracefulServer(self.config, self._drain_seconds)
+
+    def is_alive(self, timeout: float = 5) -> bool:
+        """Whether it runs and answers; until it has been ready once, for START_SECONDS, running is enough."""
+        if not self.process.is_alive():
+            return False
+        answer = self._healthcheck(timeout if self.was_ready else min(timeout, STARTING_PING_SECONDS))
+        self.was_ready = self.was_ready or answer is True
+        if answer is None and not self.was_ready:
+            return time.monotonic() - self._started_at < START_SECONDS
+        return answer is not None
 
 
 class Workers(Multiprocess):
@@ -36,6 +52,8 @@ class Workers(Multiprocess):
     Workers that never come up (a bad route table, say) end the whole, instead of being started again for ever.
     The supervisor's own hold on the socket ends with the workers' work: nobody connects to a socket without them.
     """
+
+    processes: list[Worker]  # type: ignore[assignment]  # all of them are started here
 
     def __init__(
         self, config: uvicorn.Config, sockets: list[socket.socket], *, drain_seconds: float, reloads_on_hangup: bool
@@ -53,7 +71,7 @@ class Workers(Multiprocess):
             if self.should_exit.is_set():
                 return
             if worker.is_alive(timeout=self.config.timeout_worker_healthcheck):
-                self.were_ready = self.were_ready or worker.is_ready()
+                self.were_ready = self.were_ready or worker.was_ready
                 continue
             worker.kill()  # dead, or hung
             worker.join()
