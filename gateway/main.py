@@ -31,7 +31,7 @@ from gateway.route_table import RouteTable, RouteTableError, parse_route_table
 from gateway.routes.documentation import DocumentSource, documentation_router
 from gateway.routes.guard import own_endpoints_guard
 from gateway.routes.index import router as index_router
-from gateway.routes.readiness import upstream_checks
+from gateway.routes.readiness import UpstreamChecks
 from gateway.settings import Settings
 from servicekit.app import build_app
 from servicekit.health import Readiness
@@ -115,7 +115,7 @@ def create_app(settings: Settings | None = None, *, verifier: TokenVerifier | No
         version=VERSION,
         lifespan=lifespan,
         verifier=LiveTokens(verifier, admission),
-        readiness=Readiness(checks, upstream_checks(lambda: forwarder.current)),
+        readiness=Readiness(checks, UpstreamChecks(lambda: forwarder.current)),
         # The pipeline has done the rest before a request comes here.
         middleware=[
             Middleware(SecurityHeaders),

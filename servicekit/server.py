@@ -17,7 +17,6 @@ from servicekit.protocol import ServiceProtocol
 from servicekit.settings import ServiceSettings
 from servicekit.workers import Workers
 
-GRACEFUL_SECONDS = 20
 BACKLOG = 4096
 
 
@@ -51,7 +50,7 @@ def run(
         "proxy_headers": False,
         "backlog": BACKLOG,
         "timeout_keep_alive": 75,
-        "timeout_graceful_shutdown": GRACEFUL_SECONDS,
+        "timeout_graceful_shutdown": settings.shutdown_seconds,
         "workers": settings.workers,
     }
     config = uvicorn.Config(app, **(options | overrides))
@@ -62,7 +61,7 @@ def run(
                 config, [listener], drain_seconds=settings.drain_seconds, reloads_on_hangup=reloads_on_hangup
             )
             workers.run()
-            if not workers.were_ready:
+            if workers.have_failed:
                 raise SystemExit(3)
             return
         server = GracefulServer(config, settings.drain_seconds)

@@ -84,6 +84,7 @@ class ServiceSettings(BaseSettings):
     access_token_ttl: int = Field(default=900, ge=10, le=86_400, description="Seconds an access token lives.")
     max_body_bytes: int = Field(default=10 * 1024 * 1024, ge=1024)
     drain_seconds: float = Field(default=1.0, ge=0, le=300, description="Between SIGTERM and the listener's end.")
+    shutdown_seconds: int = Field(default=20, ge=1, le=3600, description="From then on, for what is under way.")
     trusted_proxies: Networks = ()
     proxy_token: SecretStr | None = None
     state_dir: Path = Field(default=REPOSITORY / "var", validation_alias=AliasChoices("state_dir", "VAR_DIR"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import signal
@@ -38,11 +39,19 @@ class Worker(Process):
         """Whether it runs and answers; until it has been ready once, for START_SECONDS, running is enough."""
         if not self.process.is_alive():
             return False
-        answer = self._healthcheck(timeout if self.was_ready else min(timeout, STARTING_PING_SECONDS))
+        answer = self._newest_answer(timeout if self.was_ready else min(timeout, STARTING_PING_SECONDS))
         self.was_ready = self.was_ready or answer is True
         if answer is None and not self.was_ready:
             return time.monotonic() - self._started_at < START_SECONDS
         return answer is not None
+
+    def _newest_answer(self, timeout: float) -> bool | None:
+        """Whether it is ready; None without an answer. Late answers to earlier pings come first, and are old news."""
+        answer = self._healthcheck(timeout)
+        with contextlib.suppress(OSError, EOFError):
+            while self.parent_conn.poll(0):
+                answer = self.parent_conn.recv()
+        return answer
 
 
 class Workers(Multiprocess):
@@ -61,7 +70,8 @@ class Workers(Multiprocess):
         super().__init__(config, sockets)
         self._drain_seconds = drain_seconds
         self._reloads_on_hangup = reloads_on_hangup
-        self.were_ready = False
+        self.failed_to_start = False
+        self.have_failed = False  # without having been ready
 
     def init_processes(self) -> None:
         self.processes = [self._start_worker() for _ in range(self.processes_num)]
@@ -71,12 +81,13 @@ class Workers(Multiprocess):
             if self.should_exit.is_set():
                 return
             if worker.is_alive(timeout=self.config.timeout_worker_healthcheck):
-                self.were_ready = self.were_ready or worker.was_ready
                 continue
             worker.kill()  # dead, or hung
             worker.join()
-            if not self.were_ready:
+            if not any(each.was_ready for each in self.processes):
                 log.error("worker_failed_to_start", pid=worker.pid)
+                self.failed_to_start = True
+                self.have_failed = True
                 self.should_exit.set()
                 return
             log.error("worker_died", pid=worker.pid, exit_code=worker.exitcode)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 
 import httpx2
 
@@ -12,12 +12,16 @@ from servicekit.problems import ServiceUnavailable
 ASK_SECONDS = 0.8
 
 
-def upstream_checks(current: Callable[[], Forwarding]) -> dict[str, Callable[[], Awaitable[None]]]:
-    """A check for each upstream of the table: at least one of its replicas is alive."""
+class UpstreamChecks(Mapping[str, Callable[[], Awaitable[None]]]):
+    """A check for each upstream of the table in use now: at least one of its replicas is alive."""
 
-    def check_of(name: str) -> Callable[[], Awaitable[None]]:
+    def __init__(self, current: Callable[[], Forwarding]) -> None:
+        self._current = current
+
+    def __getitem__(self, name: str) -> Callable[[], Awaitable[None]]:
+        urls = self._current().table.urls[name]
+
         async def check() -> None:
-            urls = current().table.urls.get(name, ())
             async with httpx2.AsyncClient(timeout=ASK_SECONDS / max(1, len(urls)), trust_env=False) as client:
                 for url in urls:
                     try:
@@ -29,4 +33,8 @@ def upstream_checks(current: Callable[[], Forwarding]) -> dict[str, Callable[[],
 
         return check
 
-    return {name: check_of(name) for name in current().table.upstreams}
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._current().table.upstreams)
+
+    def __len__(self) -> int:
+        return len(self._current().table.upstreams)
