@@ -1,0 +1,159 @@
+"""Does student_service keep up? `python -m loadtests.keepup [--seconds 4] [--rounds 5]`
+
+List and detail of student_service beside the same endpoints in FastAPI, SQLAlchemy's async ORM and response_model
+(`loadtests/compare/orm_baseline.py`): 10,000 students in copies of one SQLite file, one worker each on core 0, wrk on
+core 1, in turns. The verdict is the median over the rounds of the ratio within a round. The exit code is 1 below the
+target.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sqlite3
+import statistics
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from loadtests.compare.processes import GATEWAY_CORE, OTHER_CORE, Children, DidNotStart, free_port
+from loadtests.compare.wrk import Load, MeasurementFailed, Result, measure
+from loadtests.fill import NotFilled, fill, sign_in
+from loadtests.machine import describe_machine
+from loadtests.plain_client import ask
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+STATE = REPOSITORY / "var" / "keepup"
+STUDENTS = 10_000
+TARGET = 2.0
+CONNECTIONS = 32
+WARM_UP_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Both services, and a student that both have."""
+
+    ours: int
+    baseline: int
+    token: str
+    student_id: str
+
+
+def start(children: Children) -> Pair:
+    """auth_service, student_service with students, and the baseline on a copy of its database."""
+    auth, ours, baseline = free_port(), free_port(), free_port()
+    url = f"http://127.0.0.1:{auth}"
+    shared = {"VAR_DIR": str(STATE), "AUTH_SERVICE_URL": url, "LOG_FORMAT": "json", "RATE_LIMIT_LOGIN": "100000/minute"}
+    program = [sys.executable, "-m"]
+    children.start(
+        "auth_service",
+        [*program, "auth_service"],
+        cores=OTHER_CORE,
+        port=auth,
+        environment={**shared, "PORT": str(auth), "ACCESS_TOKEN_TTL": "7200"},
+        directory=REPOSITORY,
+    )
+    children.start(
+        "student_service",
+        [*program, "student_service"],
+        cores=GATEWAY_CORE,
+        port=ours,
+        environment={**shared, "PORT": str(ours), "WORKERS": "1"},
+        directory=REPOSITORY,
+    )
+    token = sign_in(url, "admin", "admin")
+    fill(f"http://127.0.0.1:{ours}", token, STUDENTS)
+    with sqlite3.connect(STATE / "students.db") as source, sqlite3.connect(STATE / "copy.db") as copy:
+        source.backup(copy)
+        copy.execute("ANALYZE")
+    children.start(
+        "orm_baseline",
+        [*program, "loadtests.compare.orm_baseline"],
+        cores=GATEWAY_CORE,
+        port=baseline,
+        environment={
+            "PORT": str(baseline),
+            "DATABASE": str(STATE / "copy.db"),
+            "JWKS_URL": f"{url}/.well-known/jwks.json",
+        },
+        directory=REPOSITORY,
+    )
+    first = ask("GET", f"http://127.0.0.1:{ours}/students/?limit=1", token=token).json()["items"][0]
+    return Pair(ours, baseline, token, first["id"])
+
+
+def same_answers(pair: Pair, path: str) -> None:
+    """Both must answer with the same students, or the comparison is worth nothing.
+
+    Raises:
+        MeasurementFailed: They don't.
+    """
+    answers = [
+        ask("GET", f"http://127.0.0.1:{port}{path}", token=pair.token).json() for port in (pair.ours, pair.baseline)
+    ]
+    for answer in answers:
+        answer.pop("next_cursor", None)
+    if answers[0] != answers[1]:
+        raise MeasurementFailed(f"the two services answer {path} differently")
+
+
+def compare(pair: Pair, name: str, path: str, rounds: int, seconds: float) -> dict[str, object]:
+    """Requests a second of both in turns, and the median of the ratios."""
+    same_answers(pair, path)
+    load = Load(path=path, token=pair.token, connections=CONNECTIONS)
+    for port in (pair.ours, pair.baseline):
+        measure(port, load, WARM_UP_SECONDS)
+    ours: list[Result] = []
+    baseline: list[Result] = []
+    for number in range(rounds):
+        order = [(pair.ours, ours), (pair.baseline, baseline)]
+        for port, results in order if number % 2 == 0 else reversed(order):
+            results.append(measure(port, load, seconds))
+    ratios = [a.requests_per_second / b.requests_per_second for a, b in zip(ours, baseline, strict=True)]
+    found = {
+        "endpoint": name,
+        "ours": statistics.median(each.requests_per_second for each in ours),
+        "ours_p99_ms": statistics.median(each.p99 for each in ours),
+        "baseline": statistics.median(each.requests_per_second for each in baseline),
+        "baseline_p99_ms": statistics.median(each.p99 for each in baseline),
+        "ratio": statistics.median(ratios),
+        "ratios": ratios,
+    }
+    print(
+        f"{name:<8} ours {found['ours']:>8,.0f}/s (p99 {found['ours_p99_ms']:.1f} ms)   async ORM "
+        f"{found['baseline']:>7,.0f}/s (p99 {found['baseline_p99_ms']:.1f} ms)   ratio {found['ratio']:.2f} "
+        f"({min(ratios):.2f} to {max(ratios):.2f})",
+        flush=True,
+    )
+    return found
+
+
+def main() -> int:
+    """Measure, print, write var/keepup.json."""
+    parser = argparse.ArgumentParser(prog="python -m loadtests.keepup")
+    parser.add_argument("--seconds", type=float, default=4.0)
+    parser.add_argument("--rounds", type=int, default=5)
+    arguments = parser.parse_args()
+    shutil.rmtree(STATE, ignore_errors=True)
+    STATE.mkdir(parents=True)
+    try:
+        with Children(STATE) as children:
+            pair = start(children)
+            results = [
+                compare(pair, name, path, arguments.rounds, arguments.seconds)
+                for name, path in (("list", "/students/?limit=20"), ("detail", f"/students/{pair.student_id}"))
+            ]
+    except (DidNotStart, MeasurementFailed, NotFilled) as error:
+        print(error, file=sys.stderr)
+        return 2
+    report = {"machine": describe_machine(), "target": TARGET, "results": results}
+    (REPOSITORY / "var" / "keepup.json").write_text(json.dumps(report, indent=1))
+    missed = [each["endpoint"] for each in results if float(str(each["ratio"])) < TARGET]
+    print(f"Below {TARGET:g} times: {', '.join(map(str, missed))}." if missed else f"At least {TARGET:g} times each.")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
