@@ -57,6 +57,10 @@ def refuses(gateway: GatewayProcess) -> bool:
     return False
 
 
+def all_serve(gateway: GatewayProcess, workers: int) -> None:
+    until(lambda: len(gateway.events("service_started")) == workers, timeout=40)
+
+
 # Stopping
 
 
@@ -66,7 +70,7 @@ def test_sigterm_fails_readiness_first_then_closes_the_door_and_lets_what_is_ins
 ) -> None:
     gateway = start_gateway(upstream_block("s", upstream), WORKERS=workers, DRAIN_SECONDS="1.5")
     release = held(upstream, b"/s/slow")
-    until(lambda: gateway.ask("/readyz").status == 200, timeout=20)
+    all_serve(gateway, int(workers))
     with gateway.connect(timeout=30) as inside, gateway.connect() as idle:
         inside.send(head("/s/slow"))
         idle.send(head("/s/idle"))
@@ -113,11 +117,11 @@ def test_sigint_leaves_out_the_waiting(start_gateway: StartGateway, upstream: Up
 
 def test_a_worker_that_dies_is_replaced(start_gateway: StartGateway, upstream: Upstream) -> None:
     gateway = start_gateway(upstream_block("s", upstream), WORKERS="2")
-    until(lambda: len(workers_of(gateway)) == 2, timeout=20)
+    all_serve(gateway, 2)
     victim = workers_of(gateway)[0]
     victim.kill()
-    until(lambda: gateway.events("worker_died"), timeout=10)
-    until(lambda: len(workers_of(gateway)) == 2 and victim not in workers_of(gateway), timeout=20)
+    until(lambda: gateway.events("worker_died"), timeout=40)
+    until(lambda: len(workers_of(gateway)) == 2 and victim not in workers_of(gateway), timeout=40)
     assert {gateway.ask(f"/s/{number}").status for number in range(20)} == {200}
 
 
@@ -157,7 +161,7 @@ def test_sighup_swaps_the_table_whole_or_keeps_the_old_one_and_says_why(
     start_gateway: StartGateway, upstream: Upstream, workers: str
 ) -> None:
     gateway = start_gateway(versioned(upstream, 1), WORKERS=workers)
-    until(lambda: workers == "1" or len(workers_of(gateway)) == 2, timeout=20)
+    all_serve(gateway, int(workers))
     until(lambda: has(gateway, 1), timeout=20)
     serving = {process.pid for process in workers_of(gateway)}
 
@@ -215,7 +219,7 @@ def while_asking(gateway: GatewayProcess, work: Callable[[], None]) -> Counter[i
 @WORKERS
 def test_reloads_under_load_fail_no_request(start_gateway: StartGateway, upstream: Upstream, workers: str) -> None:
     gateway = start_gateway(versioned(upstream, 0), WORKERS=workers)
-    until(lambda: workers == "1" or len(workers_of(gateway)) == 2, timeout=20)
+    all_serve(gateway, int(workers))
     until(lambda: has(gateway, 0), timeout=20)
 
     def reload_often() -> None:
@@ -256,7 +260,7 @@ def test_readiness_asks_the_upstreams_of_the_new_table(start_gateway: StartGatew
 
 def test_nothing_of_a_stopped_gateway_is_left(start_gateway: StartGateway, upstream: Upstream, tmp_path: Path) -> None:
     gateway = start_gateway(upstream_block("s", upstream), WORKERS="2", TMPDIR=str(tmp_path))
-    until(lambda: len(workers_of(gateway)) == 2, timeout=20)
+    all_serve(gateway, 2)
     family = psutil.Process(gateway.process.pid).children(recursive=True)
     assert gateway.stop() == 0
     until(lambda: not [process for process in family if lives(process)])
