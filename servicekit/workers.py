@@ -70,7 +70,7 @@ class Workers(Multiprocess):
         super().__init__(config, sockets)
         self._drain_seconds = drain_seconds
         self._reloads_on_hangup = reloads_on_hangup
-        self.failed_to_start = False
+        self.were_ready = False
         self.have_failed = False  # without having been ready
 
     def init_processes(self) -> None:
@@ -81,12 +81,12 @@ class Workers(Multiprocess):
             if self.should_exit.is_set():
                 return
             if worker.is_alive(timeout=self.config.timeout_worker_healthcheck):
+                self.were_ready = self.were_ready or worker.was_ready
                 continue
             worker.kill()  # dead, or hung
             worker.join()
-            if not any(each.was_ready for each in self.processes):
+            if not self.were_ready:
                 log.error("worker_failed_to_start", pid=worker.pid)
-                self.failed_to_start = True
                 self.have_failed = True
                 self.should_exit.set()
                 return
