@@ -18,15 +18,20 @@ from admin_ui import assets, faults
 from admin_ui.gateway_client import GatewayClient
 from admin_ui.guard import PageHeaders, SameOriginWrites
 from admin_ui.pages import (
+    audit,
     batches,
-    home,
+    dashboard,
     personal,
+    profile,
+    sessions,
     sign_in,
     student_bulk,
     student_form,
     student_record,
     student_status,
     students,
+    user_record,
+    users,
 )
 from admin_ui.sealing import Sealer
 from admin_ui.session_store import SessionStore
@@ -77,7 +82,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     faults.install(app)
     app.include_router(assets.router)
     for family in (
-        home,
+        dashboard,
         sign_in,
         personal,
         students,
@@ -86,6 +91,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         student_status,
         student_record,
         batches,
+        users,
+        user_record,
+        sessions,
+        profile,
+        audit,
     ):
         app.include_router(family.router)
     return app

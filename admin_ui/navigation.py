@@ -20,7 +20,12 @@ class Section:
     """The key after G that opens it."""
 
 
-SECTIONS = (Section("students", "Students", "/admin/students", "users", "students:read", shortcut="s"),)
+SECTIONS = (
+    Section("dashboard", "Overview", "/admin/", "dashboard", "students:read", shortcut="o"),
+    Section("students", "Students", "/admin/students", "users", "students:read", shortcut="s"),
+    Section("users", "Users", "/admin/users", "group", "users:manage", shortcut="u"),
+    Section("audit", "Audit trail", "/admin/audit", "audit", "users:manage", shortcut="a"),
+)
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,10 @@ class Command:
 COMMANDS = (
     Command("Add a student", "/admin/students/new", "plus", "students:write"),
     Command("Show deleted students", "/admin/students?deleted=true", "trash", "students:read"),
+    Command("Add a user", "/admin/users/new", "user-plus", "users:manage"),
+    Command("Show failed sign-ins", "/admin/audit?event=sign_in_failed", "alert", "users:manage"),
+    Command("Your profile", "/admin/profile", "person", "students:read"),
+    Command("Change your password", "/admin/profile/password", "key", "students:read"),
 )
 
 

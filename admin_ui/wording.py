@@ -32,6 +32,8 @@ FIELDS = {
     "guardians": "Guardians",
     "notes": "Notes",
     "deleted_at": "Deleted",
+    "username": "User name",
+    "new_again": "New password again",
     "on": "Since",
     "reason": "Reason",
     "id": "Student",

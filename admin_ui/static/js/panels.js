@@ -18,7 +18,7 @@ document.addEventListener("click", (event) => {
   if (!(target instanceof Element)) return;
   closeMenus(target.closest("details[data-menu]"));
   const opener = target.closest("[data-open]");
-  if (opener) openDialog(opener.dataset.open);
+  if (opener && openDialog(opener.dataset.open)) event.preventDefault(); // a link asks on a page of its own
   if (target.closest("[data-close]")) target.closest("dialog")?.close();
   if (target instanceof HTMLDialogElement && target.open && target.id !== "sign-in-again") target.close(); // the backdrop
   if (target.closest("[data-dismiss]")) target.closest("[data-toast]")?.remove();
