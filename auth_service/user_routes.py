@@ -49,7 +49,10 @@ class UserCreate(BaseModel):
     )
 
     username: Annotated[
-        str, Field(max_length=usernames.MAX_LENGTH, pattern=usernames.PATTERN), AfterValidator(_a_username)
+        str,
+        # The pattern is for the document only: as a check it would answer with itself.
+        Field(max_length=usernames.MAX_LENGTH, json_schema_extra={"pattern": usernames.PATTERN}),
+        AfterValidator(_a_username),
     ] = Field(description=usernames.RULE.capitalize() + ". Unique whatever its case.")
     password: TypedPassword = Field(description="At least 12 characters, not a common one.")
     role: Role
