@@ -33,7 +33,10 @@ def unique_key(text: str) -> str:
 
 def email_key(email: str) -> str:
     """Equal for two addresses that differ by case, or by how an international domain is written."""
-    local, _, domain = unique_key(email).rpartition("@")
+    key = unique_key(email)
+    if key.isascii():
+        return key
+    local, _, domain = key.rpartition("@")
     try:
         domain = domain.encode("idna").decode("ascii")
     except UnicodeError:

@@ -38,7 +38,8 @@ def clean_text(value: Any, max_length: int, *, lines: bool = False) -> str:
         raise ValueError(f"must have at most {max_length} characters")
     text = value.replace("\r\n", "\n").strip()
     allowed = "\n\t" if lines else ""
-    if any(is_forbidden(character) for character in text if character not in allowed):
+    is_plain = text.isascii() and text.isprintable()  # by far the most are, and this is quick
+    if not is_plain and any(is_forbidden(character) for character in text if character not in allowed):
         raise ValueError("must not contain control characters")
     text = unicodedata.normalize("NFC", text if lines else " ".join(text.split()))
     if len(text) > max_length:
