@@ -70,6 +70,8 @@ def plan(environ: Mapping[str, str], port_offset: int) -> Layout:
     shared = {
         "VAR_DIR": str(state_dir),
         "LOG_FORMAT": "json",
+        # No balancer in front that would have to notice first; Ctrl-C shouldn't take seconds.
+        "DRAIN_SECONDS": environ.get("DRAIN_SECONDS") or "0",
         **{variable: _url(host, ports[name]) for variable, name in _URL_VARIABLES.items()},
     }
 

@@ -170,3 +170,8 @@ def test_a_large_file_is_put_aside_at_start(tmp_path: Path) -> None:
     LogFile(path, "gateway", print).close()
     assert path.stat().st_size == 0
     assert (tmp_path / "gateway.jsonl.1").stat().st_size == ROTATE_AT_BYTES + 1
+
+
+def test_processes_stop_without_waiting_for_a_balancer_unless_told_to() -> None:
+    assert {service.environment["DRAIN_SECONDS"] for service in plan({}, 0).services} == {"0"}
+    assert {service.environment["DRAIN_SECONDS"] for service in plan({"DRAIN_SECONDS": "3"}, 0).services} == {"3"}
