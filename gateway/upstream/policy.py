@@ -20,8 +20,10 @@ class BreakerPolicy:
     """When a replica is ejected, and for how long."""
 
     failures: int = 5  # in a row
+    # A probe costs next to nothing, and what is back must be in use again before its fellow's turn to restart comes:
+    # a stopping service keeps its door open for DRAIN_SECONDS, one by default.
     open_seconds: float = 0.5  # before it is tried again; doubled by every failed trial
-    open_seconds_max: float = 3.0
+    open_seconds_max: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)
