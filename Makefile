@@ -25,6 +25,10 @@ run: $(VENV)/installed-run ## start the whole system on this machine; Ctrl-C sto
 test: $(VENV)/installed-dev ## the whole test suite; ARGS="-k login" narrows it
 	@$(PYTHON_IN_VENV) -m pytest -n $(TEST_WORKERS) --dist loadgroup $(ARGS)
 
+.PHONY: bench
+bench: $(VENV)/installed-dev ## the gateway beside Envoy, HAProxy, nginx, Fastify; ARGS="--help" for more
+	@$(PYTHON_IN_VENV) -m loadtests.compare $(ARGS)
+
 .PHONY: check
 check: $(VENV)/installed-dev ## lint, format check, types
 	@$(PYTHON_IN_VENV) -m ruff check .

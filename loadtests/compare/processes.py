@@ -93,7 +93,8 @@ class Children:
             DidNotStart: It never was.
         """
         output = self.folder / f"{name}.log"
-        with output.open("wb") as file:
+        output.unlink(missing_ok=True)
+        with output.open("ab") as file:
             process = subprocess.Popen(  # noqa: S603 - the commands are this package's own
                 ["taskset", "-c", cores, *map(str, command)],  # noqa: S607 - where taskset is, is the system's matter
                 stdin=subprocess.DEVNULL,

@@ -22,14 +22,15 @@ class MeasurementFailed(RuntimeError):
 class Load:
     """What is asked of a gateway, and how hard.
 
-    ``tokens_file`` has one token a line, taken in turn; it costs wrk some microseconds a request, so a single token
-    goes into a fixed header. ``body_bytes`` makes it a POST with so many bytes.
+    ``tokens_file`` has one token a line, taken in turn or ``shuffled``; it costs wrk some microseconds a request, so a
+    single token goes into a fixed header. ``body_bytes`` makes it a POST with so many bytes.
     """
 
     path: str = "/students/"
     token: str | None = None
     connections: int = 64
     tokens_file: Path | None = None
+    shuffled: bool = False
     body_bytes: int = 0
 
 
@@ -60,6 +61,7 @@ def measure(port: int, load: Load, seconds: float, *, cores: str = OTHER_CORE) -
     if load.token is not None:
         command += ["-H", f"Authorization: Bearer {load.token}"]
     command += [f"http://127.0.0.1:{port}{load.path}", "--", str(load.tokens_file or ""), str(load.body_bytes)]
+    command += ["shuffled" if load.shuffled else "in-turn"]
     run = subprocess.run(  # noqa: S603 - the command is ours
         command, capture_output=True, text=True, timeout=seconds + SPARE_SECONDS, check=False
     )

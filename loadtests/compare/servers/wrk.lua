@@ -1,4 +1,5 @@
--- For wrk. Arguments: a file of tokens, one a line ("" for none), and the bytes of body to POST (0: a GET).
+-- For wrk. Arguments: a file of tokens, one a line ("" for none), the bytes of body to POST (0: a GET), and "shuffled"
+-- to take the tokens at random instead of in turn.
 -- Prints the run's figures as one line of JSON. Without tokens the request is rendered once, which costs wrk nothing.
 
 local tokens = {}
@@ -17,6 +18,11 @@ function init(arguments)
     for index, token in ipairs(tokens) do
       wrk.headers["Authorization"] = "Bearer " .. token
       rendered[index] = wrk.format()
+    end
+    math.randomseed(os.time())
+    if arguments[3] == "shuffled" then
+      request = function() return rendered[math.random(#rendered)] end
+      return
     end
     request = function()
       next_token = next_token % #rendered + 1

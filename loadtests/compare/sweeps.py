@@ -1,0 +1,193 @@
+"""How cost grows with one thing at a time: connections, body size, routes, tokens, denylist, workers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from loadtests.compare.bed import Bed, add_document, fill_denylist
+from loadtests.compare.contenders import CONTENDERS, DIRECT, ENVOY, OURS, Running, start_direct, start_ours
+from loadtests.compare.installing import Missing
+from loadtests.compare.processes import GATEWAY_CORE, OTHER_CORE, Child, DidNotStart
+from loadtests.compare.sessions import Sessions
+from loadtests.compare.wrk import Load, MeasurementFailed, measure
+
+SECONDS = 2.0
+ROUNDS = 3
+CONNECTIONS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+SIZES = (0, 1_024, 16_384, 65_536, 262_144, 1_048_576)
+ROUTES = (3, 30, 300, 1_000)
+TOKENS = (1, 100, 10_000, 100_000)
+DENYLIST = (0, 1_000, 100_000, 1_000_000)
+WARM_UP_REQUESTS_PER_SECOND = 2_500  # that a first sight of a token takes, verification included, and some air
+
+
+@dataclass(frozen=True)
+class Point:
+    """One measurement: medians over the rounds."""
+
+    x: int
+    requests_per_second: float
+    p50: float
+    p99: float
+    cpu_microseconds: float | None
+    megabytes_per_second: float
+
+    def as_dict(self) -> dict[str, Any]:
+        return dict(vars(self))
+
+
+Series = dict[str, list[dict[str, Any]]]
+
+
+def run_sweeps(bed: Bed, sessions: Sessions) -> list[dict[str, Any]]:
+    """All sweeps, one after the other; each entry has a name, a title, and a series of points by contender."""
+    plans: Sequence[tuple[str, str, Callable[[Bed, Sessions], Series]]] = (
+        ("connections", "Connections at once", sweep_connections),
+        ("download", "Bytes in the answer, 16 connections", sweep_downloads),
+        ("upload", "Bytes in the request, 16 connections", sweep_uploads),
+        ("routes", "Routes in the table", sweep_routes),
+        ("denylist", "Revoked sessions in the denylist", sweep_denylist),
+        ("tokens", "Different tokens in use, taken at random", sweep_tokens),
+        ("workers", "Workers (the second one shares its core with wrk, the upstream and Valkey)", sweep_workers),
+    )
+    done = []
+    for name, title, plan in plans:
+        print(f"  {title} ...", flush=True)
+        try:
+            series = plan(bed, sessions)
+        except (DidNotStart, MeasurementFailed) as error:
+            print(f"    left out: {error}", flush=True)
+            continue
+        done.append({"name": name, "title": title, "series": series})
+        for contender, points in series.items():
+            line = "  ".join(f"{point['x']:,}: {point['requests_per_second']:,.0f}" for point in points)
+            print(f"    {contender}: {line}", flush=True)
+    return done
+
+
+def sweep_connections(bed: Bed, sessions: Sessions) -> Series:
+    """Ours, Envoy, and no gateway at all, with more and more connections."""
+    return _with_peers(bed, sessions, CONNECTIONS, lambda load, count: replace(load, connections=count))
+
+
+def sweep_downloads(bed: Bed, sessions: Sessions) -> Series:
+    """Answers of some sizes."""
+    paths = {size: add_document(bed, size) for size in SIZES}
+    return _with_peers(bed, sessions, SIZES, lambda load, size: replace(load, path=paths[size], connections=16))
+
+
+def sweep_uploads(bed: Bed, sessions: Sessions) -> Series:
+    """Bodies of some sizes, which the upstream reads and drops."""
+    return _with_peers(bed, sessions, SIZES[1:], lambda load, size: replace(load, body_bytes=size, connections=16))
+
+
+def sweep_routes(bed: Bed, sessions: Sessions) -> Series:
+    """Gateways with tables of some lengths, in turns."""
+    gateways = {}
+    for count in ROUTES:
+        table = bed.work / f"routes-{count}.toml"
+        table.write_text(_route_table(count))
+        gateways[count] = start_ours(bed, sessions, settings={"ROUTES_FILE": str(table)})
+    return {OURS: _in_turns(bed, gateways, lambda running, _: Load(token=running.token))}
+
+
+def sweep_tokens(bed: Bed, sessions: Sessions) -> Series:
+    """Gateways that know some numbers of tokens, in turns; all of them verified before it counts."""
+    files: dict[int, Path] = {}
+    gateways = {}
+    for count in TOKENS:
+        files[count] = sessions.write(count)
+        gateways[count] = start_ours(bed, sessions)
+        warm_up = Load(tokens_file=files[count])
+        measure(gateways[count].port, warm_up, 1 + count / WARM_UP_REQUESTS_PER_SECOND)
+    return {OURS: _in_turns(bed, gateways, lambda _, count: Load(tokens_file=files[count], shuffled=True))}
+
+
+def sweep_denylist(bed: Bed, sessions: Sessions) -> Series:
+    """One gateway, while the denylist grows."""
+    gateway = start_ours(bed, sessions)
+    points = []
+    for count in DENYLIST:
+        fill_denylist(bed, count)
+        points.append(_point(count, gateway.child, [Load(token=gateway.token)] * ROUNDS, gateway.port))
+    fill_denylist(bed, 0)
+    _stop(bed, gateway)
+    return {OURS: points}
+
+
+def sweep_workers(bed: Bed, sessions: Sessions) -> Series:
+    """One worker on the gateway's core; two on both cores."""
+    gateways = {
+        count: start_ours(bed, sessions, cores=cores, settings={"WORKERS": str(count)})
+        for count, cores in ((1, GATEWAY_CORE), (2, f"{GATEWAY_CORE},{OTHER_CORE}"))
+    }
+    return {OURS: _in_turns(bed, gateways, lambda running, _: Load(token=running.token))}
+
+
+def _with_peers(bed: Bed, sessions: Sessions, steps: Sequence[int], load_of: Callable[[Load, int], Load]) -> Series:
+    """The same steps for ours, Envoy (if it can be had) and the upstream alone, step by step in turns."""
+    peers = {OURS: start_ours(bed, sessions)}
+    envoy = next(contender for contender in CONTENDERS if contender.name == ENVOY)
+    try:
+        peers[ENVOY] = envoy.start(bed, sessions)
+    except (Missing, DidNotStart) as error:
+        print(f"    without Envoy: {error}", flush=True)
+    peers[DIRECT] = start_direct(bed, sessions)
+    series: Series = {name: [] for name in peers}
+    for step in steps:
+        for name, running in peers.items():
+            load = load_of(Load(token=running.token), step)
+            series[name].append(_point(step, running.child, [load], running.port))
+    for running in peers.values():
+        _stop(bed, running)
+    return series
+
+
+def _in_turns(bed: Bed, gateways: dict[int, Running], load_of: Callable[[Running, int], Load]) -> list[dict[str, Any]]:
+    """One gateway for each step, measured in rounds, then ended."""
+    rounds: dict[int, list[dict[str, Any]]] = {step: [] for step in gateways}
+    for _ in range(ROUNDS):
+        for step, running in gateways.items():
+            rounds[step].append(_point(step, running.child, [load_of(running, step)], running.port))
+    for running in gateways.values():
+        _stop(bed, running)
+    return [
+        {key: median(point[key] for point in points) if points[0][key] is not None else None for key in points[0]}
+        for points in rounds.values()
+    ]
+
+
+def _point(step: int, child: Child | None, loads: Sequence[Load], port: int) -> dict[str, Any]:
+    results, costs = [], []
+    for load in loads:
+        used = child.cpu_seconds() if child else 0.0
+        results.append(measure(port, load, SECONDS))
+        costs.append(((child.cpu_seconds() if child else 0.0) - used) / results[-1].requests * 1e6)
+    return Point(
+        step,
+        median(result.requests_per_second for result in results),
+        median(result.p50 for result in results),
+        median(result.p99 for result in results),
+        round(median(costs), 1) if child else None,
+        median(result.megabytes_per_second for result in results),
+    ).as_dict()
+
+
+def _stop(bed: Bed, running: Running) -> None:
+    if running.child is not None:
+        bed.children.stop(running.child)
+
+
+def _route_table(count: int) -> str:
+    """``count`` routes, the one that is asked for among them."""
+    lines = ["[upstreams.student_service]", 'env = "STUDENT_SERVICE_URL"', ""]
+    for number in range(count - 1):
+        prefix = f"/service-{number}" if number % 2 else f"/service-{number}/part"
+        lines += ["[[routes]]", f'prefix = "{prefix}"', 'upstream = "student_service"', 'access = "bearer"']
+        lines += ['methods = { GET = "students:read" }', ""]
+    lines += ["[[routes]]", 'prefix = "/students"', 'upstream = "student_service"', 'access = "bearer"']
+    return "\n".join([*lines, 'methods = { GET = "students:read", POST = "students:write" }', ""])
