@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +22,7 @@ import redis
 from servicekit.valkey_process import ValkeyProcess, start_valkey
 from tests.support.edge_server import Response
 from tests.support.gateway_process import (
+    REPOSITORY,
     GatewayProcess,
     StartGateway,
     Upstreams,
@@ -158,6 +162,47 @@ def test_an_empty_redis_is_not_taken_for_an_empty_denylist(
     assert gateway.ask("/mine", revoked).status == 401
 
 
+# An upstream
+
+
+@contextmanager
+def service_process(port: int) -> Iterator[subprocess.Popen[bytes]]:
+    environment = {"PATH": os.environ["PATH"], "HOST": "127.0.0.1", "PORT": str(port)}
+    command = [sys.executable, "-m", "tests.support.fake_service", "service"]
+    process = subprocess.Popen(command, cwd=REPOSITORY, env=environment, stdout=subprocess.DEVNULL)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_an_upstream_process_that_hangs_is_a_504_one_that_dies_a_502_and_both_come_back(
+    start_gateway: StartGateway,
+) -> None:
+    port = free_port()
+    gateway = start_gateway(
+        upstream_block("service", f"http://127.0.0.1:{port}", first_byte_seconds=0.5, connect_seconds=0.5)
+    )
+    with service_process(port) as process:
+        recovers(lambda: gateway.ask("/service").status == 200)
+        process.send_signal(signal.SIGSTOP)
+        answered, seconds = timed(gateway, "/service")
+        assert (answered.status, seconds < 0.5 + AT_ONCE) == (504, True)
+        until(lambda: gateway.ask("/service").status == 503, timeout=15)
+        answered, seconds = timed(gateway, "/service")
+        assert is_refused_for_now(answered)
+        assert seconds < AT_ONCE
+        process.send_signal(signal.SIGCONT)
+        recovers(lambda: gateway.ask("/service").status == 200)
+        process.kill()
+        process.wait()
+        answered, seconds = timed(gateway, "/service")
+        assert (answered.status, seconds < AT_ONCE) == (502, True)
+    with service_process(port):
+        recovers(lambda: gateway.ask("/service").status == 200)
+
+
 # A cancelled request's verdict
 
 
@@ -259,65 +304,3 @@ def test_a_key_source_that_hangs_has_a_deadline(start_gateway: StartGateway, rou
         assert all(is_refused_for_now(answered) for answered, _ in asked)
         assert max(seconds for _, seconds in asked) < 2 + AT_ONCE
         assert timed(gateway, "/open")[1] < AT_ONCE
-
-
-# Where the log goes
-
-
-def fill_the_log(gateway: GatewayProcess, lines: int) -> None:
-    """Requests that the gateway answers itself: quick, and a line each."""
-    request, batch = head("/open", method="PATCH"), 100
-    with gateway.connect() as client:
-        for _ in range(lines // batch):
-            client.send(request * batch)
-            for _ in range(batch):
-                assert client.response().status == 405
-
-
-def test_a_stopped_reader_of_the_log_costs_lines_and_never_an_answer(
-    start_gateway: StartGateway, routes: str, token: str
-) -> None:
-    reading, writing = os.pipe()
-    gateway = start_gateway(routes, stdout=writing)
-    os.close(writing)
-    fill_the_log(gateway, 22_000)  # the pipe, the queue of 20,000 lines, and more
-    answered, seconds = timed(gateway, "/mine", token)
-    assert (answered.status, seconds < AT_ONCE) == (200, True)
-    assert gateway.metric("log_lines_dropped_total") > 500
-    received: list[bytes] = []
-    reader = threading.Thread(target=lambda: received.extend(iter(lambda: os.read(reading, 1 << 20), b"")))
-    reader.start()
-    recovers(lambda: any(b"log_lines_dropped" in piece for piece in received))
-    gateway.ask("/open/again")
-    recovers(lambda: any(b"/open/again" in piece for piece in received))
-    assert gateway.stop() == 0
-    reader.join(10)
-    os.close(reading)
-
-
-def test_a_gateway_whose_log_is_stopped_still_stops(start_gateway: StartGateway, routes: str) -> None:
-    reading, writing = os.pipe()
-    gateway = start_gateway(routes, stdout=writing)
-    os.close(writing)
-    fill_the_log(gateway, 2_000)
-    began = time.monotonic()
-    assert gateway.stop() == 0
-    assert time.monotonic() - began < 8
-    os.close(reading)
-
-
-@pytest.mark.parametrize("sink", ["full", "closed"])
-def test_a_log_that_takes_nothing_is_counted_and_costs_no_answer(
-    start_gateway: StartGateway, routes: str, token: str, sink: str
-) -> None:
-    if sink == "full":
-        descriptor = os.open("/dev/full", os.O_WRONLY)
-    else:
-        reading, descriptor = os.pipe()
-        os.close(reading)
-    gateway = start_gateway(routes, stdout=descriptor)
-    os.close(descriptor)
-    fill_the_log(gateway, 300)
-    assert gateway.ask("/mine", token).status == 200
-    until(lambda: gateway.metric("log_lines_dropped_total") >= 300)
-    assert gateway.stop() == 0

@@ -109,9 +109,18 @@ def test_a_request_that_does_not_finish_holds_the_gateway_only_so_long(
         assert 0.9 < time.monotonic() - began < 6
 
 
-def test_sigint_leaves_out_the_waiting(start_gateway: StartGateway, upstream: Upstream) -> None:
+@pytest.mark.parametrize("how", ["SIGINT", "SIGTERM twice"])
+def test_whoever_is_in_a_hurry_can_leave_out_the_waiting(
+    start_gateway: StartGateway, upstream: Upstream, how: str
+) -> None:
     gateway = start_gateway(upstream_block("s", upstream), DRAIN_SECONDS="60")
-    gateway.signal(signal.SIGINT)
+    if how == "SIGINT":
+        gateway.signal(signal.SIGINT)
+    else:
+        gateway.signal(signal.SIGTERM)
+        until(lambda: gateway.ask("/readyz").status == 503)
+        assert gateway.ask("/readyz").json()["detail"] == "Not ready: this process is stopping."
+        gateway.signal(signal.SIGTERM)
     assert gateway.process.wait(10) == 0
 
 
