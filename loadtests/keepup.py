@@ -17,10 +17,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from loadtests.about_machine import describe_machine
 from loadtests.compare.processes import GATEWAY_CORE, OTHER_CORE, Children, DidNotStart, free_port
 from loadtests.compare.wrk import Load, MeasurementFailed, Result, measure
 from loadtests.fill import NotFilled, fill, sign_in
-from loadtests.machine import describe_machine
 from loadtests.plain_client import ask
 
 REPOSITORY = Path(__file__).resolve().parent.parent

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from loadtests import baseline, report_data, text_report
+from loadtests.about_machine import describe_machine
 from loadtests.accounts import Accounts
 from loadtests.generator_health import health_of
 from loadtests.html_report import render_html
-from loadtests.machine import describe_machine
 from loadtests.rate_search import RateSearch, Tried
 from loadtests.recorder import Key, Recorder, Series, by_scenario
 from loadtests.report_files import read_report, write_report
