@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from http import HTTPStatus
 from urllib.parse import quote
 
 from fastapi import FastAPI, Request, Response
@@ -98,10 +99,16 @@ async def answer_for(request: Request, error: Exception) -> Response:
         return await show(request, Fault(error.status, error.detail, error.request_id, error.retry_after))
     if isinstance(error, HTTPException):
         wait = (error.headers or {}).get("Retry-After", "")
-        detail = "" if error.detail == phrase_of(error.status_code) else str(error.detail)
+        detail = "" if error.detail in _unspoken(error.status_code) else str(error.detail)
         return await show(request, Fault(error.status_code, detail, retry_after=int(wait) if wait else None))
     log.error("unhandled_error", exc_info=error)
     return await show(request, Fault(500))
+
+
+def _unspoken(status: int) -> set[str]:
+    """What an error says when whoever raised it said nothing: the page has better words."""
+    phrase = phrase_of(status)
+    return {phrase, HTTPStatus(status).description if phrase != "Error" else ""}
 
 
 async def ask_to_sign_in(request: Request, *, ended: bool) -> Response:

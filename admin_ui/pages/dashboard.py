@@ -118,10 +118,16 @@ async def _system(visitor: Visitor) -> Panel:
             return Panel(refused=refused)
     return Panel(
         [
-            Part(DEPENDENCIES.get(name, name.replace("_", " ")), state["status"] == "up", state.get("reason", ""))
+            Part(DEPENDENCIES.get(name, name.replace("_", " ")), state["status"] == "up", _reason(state))
             for name, state in states.items()
         ]
     )
+
+
+def _reason(state: dict[str, str]) -> str:
+    """Why something is down, when that is said in words and not by the name of an error."""
+    reason = state.get("reason", "")
+    return reason if " " in reason else ""
 
 
 async def _nothing() -> Panel:
