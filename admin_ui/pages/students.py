@@ -25,6 +25,8 @@ COLUMN_SORTS = {
     "enrolled": "enrolled_on",
     "updated": "updated_at",
 }
+NOBODY: dict[str, Any] = {"items": [], "next_cursor": None, "total": 0}
+NO_STATS: dict[str, Any] = {"by_program": [], "by_year": []}
 
 router = APIRouter(include_in_schema=False)
 
@@ -43,7 +45,7 @@ async def show_list(request: Request, visitor: SignedIn) -> Response:
             return go_to(request, state.url())  # the page belongs to another list: begin again
         if refused.status != 422:
             raise
-        return await _list(request, visitor, state, {"items": [], "next_cursor": None, "total": 0}, {}, refused)
+        return await _list(request, visitor, state, NOBODY, NO_STATS, refused)
     return await _list(request, visitor, state, found.body, stats.body, None)
 
 
