@@ -190,9 +190,10 @@ for _columns in (
 
 Index(
     "ix_students_present_counted",
-    students.c.status,
-    students.c.year,
     students.c.program_key,
+    students.c.year,
+    students.c.status,
+    students.c.program,
     sqlite_where=students.c.deleted_at.is_(None),
     postgresql_where=students.c.deleted_at.is_(None),
 )

@@ -48,24 +48,17 @@ def matching(terms: tuple[str, ...], found_by: FoundBy) -> list[ColumnElement[bo
 
 
 def plan(conn: Connection, terms: tuple[str, ...], *, deleted: bool) -> tuple[FoundBy, int | None]:
-    """How to find these terms, and how many students that aren't deleted match them, if that came out on the way."""
+    """How to find these terms, and how many students that aren't deleted match them, where that came out on the way."""
     if conn.dialect.name != "sqlite":
         return FoundBy.LIKE, None
     if not terms or deleted:  # deleted students are few and not in the index
         return FoundBy.WALK, None
-    if not any(len(term) >= TRIGRAM for term in terms):
-        count = conn.execute(select(func.count()).select_from(search_texts).where(*_in_index(terms))).scalar_one()
-        return FoundBy.INDEX if count <= FEW else FoundBy.WALK, count
-    some = select(fts.c.rowid).where(_match(terms)).limit(FEW + 1).subquery()
-    count = conn.execute(select(func.count()).select_from(some)).scalar_one()
-    return FoundBy.INDEX if count <= FEW else FoundBy.WALK, None
-
-
-def how_many(conn: Connection, terms: tuple[str, ...]) -> int:
-    """How many students that aren't deleted match these terms, on SQLite."""
-    return conn.execute(
-        select(func.count()).select_from(search_texts).where(*_containing(search_texts, terms))
-    ).scalar_one()
+    if all(len(term) >= TRIGRAM for term in terms):
+        counted = select(func.count()).select_from(fts).where(_match(terms))  # without reading a single text
+    else:
+        counted = select(func.count()).select_from(search_texts).where(*_in_index(terms))
+    count = conn.execute(counted).scalar_one()
+    return FoundBy.INDEX if count <= FEW else FoundBy.WALK, count
 
 
 def escape_like(term: str) -> str:

@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import IO
 
 from student_service.importing.tables import MAX_PART_BYTES, UnreadableFile
 
 MAX_PARTS = 2_000
+
+
+@contextmanager
+def damage_told() -> Iterator[None]:
+    """Turn what the reading of a damaged archive raises, which shows only where it is damaged, into UnreadableFile."""
+    try:
+        yield
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError):
+        raise UnreadableFile("The file is damaged.") from None
 
 
 class Archive:

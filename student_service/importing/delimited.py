@@ -95,4 +95,5 @@ def read_rows(text: io.TextIOWrapper, delimiter: str) -> Iterator[Row]:
     except UnicodeDecodeError:
         raise UnreadableFile(f"After line {line} there are characters that aren't UTF-8.") from None
     finally:
-        text.detach()
+        if not text.closed:
+            text.detach()

@@ -15,6 +15,7 @@ from student_service import batches, rules
 from student_service.batches import PREVIEW_LIFETIME, ROWS_LIFETIME, Batch
 from student_service.history import plain as plain_change
 from student_service.importing import columns
+from student_service.importing.archive import damage_told
 from student_service.importing.deciding import DELETES, Decision, Terms, decide, keys_in, look_up, plain
 from student_service.importing.files import open_table
 from student_service.importing.tables import FileTable, Row, UnreadableFile
@@ -31,7 +32,7 @@ r = batch_rows.c
 def run(work: Work, batch: Batch, source: Source) -> None:
     """Read the file into the batch; then it is previewed, rejected or to be applied."""
     try:
-        with source:
+        with source, damage_told():
             table = open_table(source)
             needs_whole = batch.settings["mode"] == "create" and table.fixed is None
             fields = columns.assigned(table, batch.settings["mapping"], needs_whole=needs_whole)

@@ -43,7 +43,8 @@ TRIGGERS = {
 
 def upgrade() -> None:
     op.execute(
-        "CREATE INDEX ix_students_present_counted ON students (status, year, program_key) WHERE deleted_at IS NULL"
+        "CREATE INDEX ix_students_present_counted ON students (program_key, year, status, program)"
+        " WHERE deleted_at IS NULL"
     )
     if op.get_bind().dialect.name != "sqlite":
         return
