@@ -5,10 +5,10 @@ Names are lower case, as ASGI and the upstream client give them.
 
 from __future__ import annotations
 
-import os
 from itertools import product
 
 from gateway.edge.head import is_authority
+from servicekit.request_context import new_span_id
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -41,6 +41,7 @@ DROPPED_FROM_REQUEST = HOP_BY_HOP | _spelled_with_underscores(SET_BY_GATEWAY) | 
 # The server adds its own Date where one is missing; framing is decided anew; the rest are the gateway's to set.
 DROPPED_FROM_RESPONSE = HOP_BY_HOP | {b"x-request-id", b"server", b"ratelimit", b"ratelimit-policy", b"alt-svc"}
 VIA = b"1.1 matricula"
+_NAMES_NOTHING = frozenset({b"keep-alive", b"close"})
 
 
 def forwarded_headers(
@@ -58,17 +59,18 @@ def forwarded_headers(
 
     ``is_from_proxy``: the peer is a trusted proxy, whose word on what its own client asked for is passed on.
     """
-    named = _named_by_connection(headers)
+    fields = dict(headers)
+    named = _named_by_connection(headers, fields)
     dropped = DROPPED_FROM_REQUEST if named is None else DROPPED_FROM_REQUEST | named
     passed = [field for field in headers if field[0] not in dropped]
     address = client_ip.encode()
-    host = next((value for name, value in headers if name == b"host"), b"")
+    host = fields.get(b"host", b"")
     if is_from_proxy:
         scheme, host = _told_by_proxy(headers, scheme, host)
     node = b'"[%b]"' % address if b":" in address else address
     passed += (
         (b"x-request-id", request_id),
-        (b"traceparent", b"00-%b-%b-%b" % (trace_id, os.urandom(8).hex().encode(), trace_flags)),
+        (b"traceparent", b"00-%b-%b-%b" % (trace_id, new_span_id().encode(), trace_flags)),
         (b"x-forwarded-for", address),
         (b"x-forwarded-proto", scheme),
         (b"x-forwarded-host", host),
@@ -92,11 +94,14 @@ def _told_by_proxy(headers: Headers, scheme: bytes, host: bytes) -> tuple[bytes,
 
 def returned_headers(headers: Headers, *, request_id: bytes, limits: Headers) -> Headers:
     """The fields of a response as the client gets them. Set-Cookie lines stay apart, in order."""
-    named = _named_by_connection(headers)
+    fields = dict(headers)
+    named = _named_by_connection(headers, fields)
     dropped = DROPPED_FROM_RESPONSE if named is None else DROPPED_FROM_RESPONSE | named
     passed = [field for field in headers if field[0] not in dropped]
     passed.append((b"x-request-id", request_id))
-    if limits:
+    if b"ratelimit" not in fields and b"ratelimit-policy" not in fields:
+        passed += limits
+    elif limits:
         passed += _joined_limits(headers, limits)
     else:
         passed += [field for field in headers if field[0] in (b"ratelimit", b"ratelimit-policy")]
@@ -106,16 +111,19 @@ def returned_headers(headers: Headers, *, request_id: bytes, limits: Headers) ->
 def _joined_limits(headers: Headers, limits: Headers) -> Headers:
     """Our limit fields with the upstream's own in front: both are lists (RFC 9651 §3.1), and the tighter is theirs."""
     theirs = [field for field in headers if field[0] in (b"ratelimit", b"ratelimit-policy")]
-    if not theirs:
-        return limits
     return [
         (name, b", ".join([*(value for theirs_name, value in theirs if theirs_name == name), value]))
         for name, value in limits
     ]
 
 
-def _named_by_connection(headers: Headers) -> frozenset[bytes] | None:
-    """The fields that Connection makes hop-by-hop for this message, or None; never those that frame or identify it."""
+def _named_by_connection(headers: Headers, fields: dict[bytes, bytes]) -> frozenset[bytes] | None:
+    """The fields that Connection makes hop-by-hop for this message, or None; never those that frame or identify it.
+
+    ``fields`` is ``dict(headers)``, by which nearly every message is known to name none.
+    """
+    if fields.get(b"connection", b"keep-alive") in _NAMES_NOTHING and len(fields) == len(headers):
+        return None
     values = [value for name, value in headers if name == b"connection"]
     if not values:
         return None

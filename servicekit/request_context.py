@@ -9,7 +9,7 @@ import hmac
 import random
 import re
 import time
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Collection, MutableMapping
 from contextvars import ContextVar
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any
@@ -83,25 +83,20 @@ def set_user(scope: Scope, username: str) -> None:
 
 
 def decide_facts(
-    headers: Iterable[tuple[bytes, bytes]], peer: str, trusted_proxies: Networks, proxy_token: str | None
+    headers: Collection[tuple[bytes, bytes]], peer: str, trusted_proxies: Networks, proxy_token: str | None
 ) -> RequestFacts:
     """Read id, trace and client address from a request's headers (lower-case names) and its socket peer."""
-    given_id = traceparent = token = None
-    forwarded: list[bytes] = []
-    for name, value in headers:
-        if name == b"x-request-id":
-            given_id = value
-        elif name == b"traceparent":
-            traceparent = value
-        elif name == b"x-forwarded-for":
-            forwarded.append(value)
-        elif name == b"x-proxy-token":
-            token = value
+    fields = dict(headers)
+    given_id = fields.get(b"x-request-id")
+    traceparent = fields.get(b"traceparent")
     identifier = given_id.decode() if given_id and REQUEST_ID.fullmatch(given_id) else new_request_id()
     match = TRACEPARENT.fullmatch(traceparent) if traceparent else None
     trace_id, flags = (match[1].decode(), match[3].decode()) if match else (new_request_id(), "00")
     facts = RequestFacts(identifier, trace_id, flags, peer)
-    if forwarded and is_trusted_peer(peer, token, trusted_proxies, proxy_token):
+    if b"x-forwarded-for" in fields and is_trusted_peer(
+        peer, fields.get(b"x-proxy-token"), trusted_proxies, proxy_token
+    ):
+        forwarded = [value for name, value in headers if name == b"x-forwarded-for"]
         facts.client_ip = forwarded_client(b",".join(forwarded), peer, trusted_proxies)
         facts.is_from_proxy = True
     return facts
