@@ -188,3 +188,24 @@ def test_every_file_that_the_container_files_name_exists() -> None:
     named = [name for names in copied for name in names.split()] + mounted
     assert len(named) >= 9
     assert not [name for name in named if not (REPOSITORY / name).exists()]
+
+
+# The handbook
+
+
+def test_the_handbook_lists_every_setting_and_no_other() -> None:
+    text = (REPOSITORY / "docs" / "operations.md").read_text()
+    tables = text.partition("## Settings")[2].partition("## Installing")[0]
+    rows = [line.split("|")[1] for line in tables.splitlines() if line.startswith("| `")]
+    listed = {name for row in rows for name in re.findall(r"`([A-Z_]+)`", row)}
+    assert listed == all_variables() - {"STATE_DIR"}
+
+
+def test_the_links_of_the_handbook_lead_somewhere() -> None:
+    text = (REPOSITORY / "docs" / "operations.md").read_text()
+    headings = re.findall(r"^#+ (.+)$", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL), re.MULTILINE)
+    anchors = {re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+    for target in re.findall(r"\]\(([^)]+)\)", text):
+        path, _, anchor = target.partition("#")
+        assert (REPOSITORY / "docs" / path).exists()
+        assert path or anchor in anchors
