@@ -85,7 +85,7 @@ class Workers(Multiprocess):
                 continue
             worker.kill()  # dead, or hung
             worker.join()
-            if not self.were_ready:
+            if not self.were_ready and (worker.exitcode or 0) > 0:  # it gave up by itself: so would the next one
                 log.error("worker_failed_to_start", pid=worker.pid)
                 self.have_failed = True
                 self.should_exit.set()

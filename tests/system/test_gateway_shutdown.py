@@ -124,13 +124,17 @@ def test_whoever_is_in_a_hurry_can_leave_out_the_waiting(
     assert gateway.process.wait(10) == 0
 
 
-def test_a_worker_that_dies_is_replaced(start_gateway: StartGateway, upstream: Upstream) -> None:
-    gateway = start_gateway(upstream_block("s", upstream), WORKERS="2")
-    all_serve(gateway, 2)
+@pytest.mark.parametrize("when", ["starting", "serving"])
+def test_a_worker_that_is_killed_is_replaced(start_gateway: StartGateway, upstream: Upstream, when: str) -> None:
+    gateway = start_gateway(upstream_block("s", upstream), WORKERS="2", wait=False)
+    until(lambda: len(workers_of(gateway)) == 2, timeout=40)
+    if when == "serving":
+        all_serve(gateway, 2)
     victim = workers_of(gateway)[0]
     victim.kill()
     until(lambda: gateway.events("worker_died"), timeout=40)
     until(lambda: len(workers_of(gateway)) == 2 and victim not in workers_of(gateway), timeout=40)
+    until(gateway.is_up, timeout=40)
     assert {gateway.ask(f"/s/{number}").status for number in range(20)} == {200}
 
 

@@ -93,7 +93,7 @@ def test_a_client_that_does_not_read_stops_the_upstream_not_the_memory(
             return was == seen
 
         until(stands_still, timeout=15)
-        assert sent[0] < 30 * MEGABYTE  # in the kernel's buffers
+        assert sent[0] < SIZE / 2  # in the kernel's buffers
         assert gateway.memory() - before < ROOM
     until(lambda: not upstream.open)
 
@@ -150,7 +150,7 @@ def test_an_upstream_that_does_not_read_stops_the_client_not_the_memory(
         with contextlib.suppress(TimeoutError):
             while sent < SIZE:
                 sent += client.socket.send(PIECE)
-        assert sent < 60 * MEGABYTE  # in the kernel's buffers
+        assert sent < SIZE / 2  # in the kernel's buffers
         assert gateway.memory() - before < ROOM
         client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     until(lambda: lines_of(gateway, "/s/waits"), timeout=2)
