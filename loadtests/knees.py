@@ -92,7 +92,7 @@ def running(workers: int, database: str) -> Iterator[System]:
         **dict.fromkeys(("RATE_LIMIT_LOGIN", "RATE_LIMIT_USER", "RATE_LIMIT_ANONYMOUS"), HUGE_RATE),
     }
     with own_postgres(wanted=database == "postgresql") as urls, Children(STATE) as children:
-        plan = (
+        plan: tuple[tuple[str, int, dict[str, str]], ...] = (
             ("auth_service", auth, {"AUTH_DATABASE_URL": urls["auth"]} if urls else {}),
             ("student_service", students, {"STUDENT_DATABASE_URL": urls["students"]} if urls else {}),
             ("gateway", gateway, {}),

@@ -65,7 +65,11 @@ def add_options(parser: Any) -> None:
         "--admin-username", default="admin", env_var="LOCUST_ADMIN_USERNAME", help="who makes the accounts"
     )
     parser.add_argument(
-        "--admin-password", default="admin", env_var="LOCUST_ADMIN_PASSWORD", is_secret=True, help="their password"
+        "--admin-password",
+        default="admin",
+        env_var="LOCUST_ADMIN_PASSWORD",
+        include_in_web_ui=False,
+        help="their password",
     )
     parser.add_argument(
         "--direct-url",

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 WIDTH, HEIGHT = 860, 240
-LEFT, RIGHT, TOP, BOTTOM = 64, 12, 10, 30
+LEFT, RIGHT, TOP, BOTTOM = 64, 12, 26, 30
 TICKS = 5
 SMALLEST = 1e-6
 
@@ -44,7 +44,7 @@ def line_plot(lines: Mapping[str, Points], *, unit: str, title: str, logarithmic
         f'<text class="axis" x="{x(second):.1f}" y="{HEIGHT - 12}" text-anchor="middle">{second:g} s</text>'
         for second in _round_ticks(end)
     ]
-    parts.append(f'<text class="axis" x="2" y="{TOP + 4}">{escape(unit)}</text>')
+    parts.append(f'<text class="axis" x="{LEFT}" y="14">{escape(unit)}</text>')
     for number, points in enumerate(lines.values()):
         for stretch in _stretches(points):
             path = " ".join(f"{x(second):.1f},{y(value):.1f}" for second, value in stretch)
