@@ -26,11 +26,12 @@ from gateway.forward import Forwarder, relay
 from gateway.gateway_metrics import REFUSED, observe
 from gateway.identify import Caller, Identifier, authorization_of
 from gateway.paths import BadPath, check_query, normalise_path
-from gateway.rate_policy import Quota, RatePolicy, client_key
+from gateway.rate_policy import Quota, RatePolicy
 from gateway.record import Record
 from gateway.route_table import Route
 from gateway.settings import Settings
 from gateway.upstream import UpstreamError
+from servicekit.addresses import client_key
 from servicekit.logs import get_logger
 from servicekit.middleware import QUIET_PATHS, route_template
 from servicekit.problems import (

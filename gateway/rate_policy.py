@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from ipaddress import IPv6Address, ip_address
 
 from limits import parse as parse_limits_notation
 
@@ -49,19 +48,6 @@ def parse_rate(name: str, text: str) -> RatePolicy:
     if item.amount < 1 or item.get_expiry() < 1:
         raise ValueError(f"{text!r} would let nothing through")
     return RatePolicy(name, item.amount, item.get_expiry())
-
-
-def client_key(address: str) -> str:
-    """What one client is limited by: an IPv4 address, or the /64 of an IPv6 one, which one customer has all of."""
-    if ":" not in address:
-        return address
-    try:
-        parsed = IPv6Address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if parsed.ipv4_mapped:
-        return str(parsed.ipv4_mapped)
-    return str(ip_address(int(parsed) >> 64 << 64)) + "/64"
 
 
 @dataclass(frozen=True, slots=True)

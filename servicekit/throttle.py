@@ -16,7 +16,6 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Coroutine
-from ipaddress import ip_address, ip_network
 from typing import Any
 
 import redis
@@ -26,6 +25,7 @@ from slowapi import Limiter
 from slowapi.errors import RateLimitExceeded
 from starlette.exceptions import HTTPException
 
+from servicekit.addresses import client_key
 from servicekit.logs import get_logger
 from servicekit.problems import ServiceUnavailable, TooManyRequests
 from servicekit.request_context import client_ip
@@ -36,12 +36,7 @@ log = get_logger()
 
 def by_address(request: Request) -> str:
     """The client's address, for IPv6 its /64: one household has 2^64 addresses."""
-    text = client_ip(request.scope)
-    try:
-        address = ip_address(text)
-    except ValueError:
-        return text or "unknown"
-    return str(ip_network((address, 64), strict=False)) if address.version == 6 else text
+    return client_key(client_ip(request.scope)) or "unknown"
 
 
 class RedisLimiter(Limiter):

@@ -164,6 +164,21 @@ def test_sign_in_is_limited_by_address_and_username(behind_proxy: str, people: P
     assert found == [429, 401, 401]
 
 
+def test_ipv4_clients_written_as_ipv6_are_themselves_and_not_one_network(behind_proxy: str) -> None:
+    with many_connections(behind_proxy, 1) as (connection,):
+        found = []
+        for number in range(7):
+            client = as_client(f"::ffff:192.0.2.{200 + number}")
+            (answer,) = ask_all([connection], json_request("POST", "/auth/login", wrong("nobody"), client))
+            found.append(answer.status)
+        same_network = [
+            ask_all([connection], json_request("POST", "/auth/login", wrong("nobody"), as_client(f"2001:db8::{n}")))
+            for n in range(6)
+        ]
+    assert found == [401] * 7
+    assert [answer.status for (answer,) in same_network] == [401] * 5 + [429]
+
+
 def test_the_form_and_the_json_sign_in_share_one_limit(behind_proxy: str, people: People) -> None:
     username = people.make()
     form = f"username={username}&password=wrong".encode()
