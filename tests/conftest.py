@@ -18,6 +18,24 @@ from tests.support.postgres import Postgres, find_binaries
 from tests.support.signing import Signing
 
 MakeClient = Callable[[ASGIApp], TestClient]
+SYSTEM_TESTS = Path(__file__).resolve().parent / "system"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep the tests of an xdist_group on one worker, and those of a file of system tests: they share processes.
+
+    `--dist loadgroup` goes by a suffix of the node id; pytest-xdist 3.8 writes it where pytest 9.2 no longer reads it.
+    """
+    if not getattr(config.option, "loadgroup", False):
+        return
+    for item in items:
+        groups = sorted({str(mark.args[0]) for mark in item.iter_markers("xdist_group")})
+        if not groups and item.path.parent == SYSTEM_TESTS:
+            groups = [item.path.stem]
+        suffix = "@" + "_".join(groups)
+        if groups and not item.nodeid.endswith(suffix):
+            item._id = type(item.id).parse(item.nodeid + suffix)
 
 
 @pytest.fixture(scope="session")

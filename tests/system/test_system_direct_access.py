@@ -135,7 +135,9 @@ def test_a_callers_token_works_and_none_does_not(whole_system: WholeSystem, forg
         for scheme in ("Bearer", "bearer", "BEARER"):
             assert client.get(url, headers={"Authorization": f"{scheme} {forger.valid}"}).status_code == 200
         assert client.get(url, headers={"Authorization": f"Bearer {forger.signed()}"}).status_code == 200, "the control"
-        for header in (forger.valid, f"Token {forger.valid}", "Bearer", f"Bearer,{forger.valid}", f"Basic {forger.valid}"):
+        for scheme in ("", "Token ", "Bearer,", "Basic "):
+            assert client.get(url, headers={"Authorization": f"{scheme}{forger.valid}"}).status_code == 401
+        for header in ("Bearer", "Bearer x", "bearer"):
             assert client.get(url, headers={"Authorization": header}).status_code == 401
         assert client.get(url, params={"access_token": forger.valid}).status_code == 401
         assert client.get(url, headers={"Cookie": f"access_token={forger.valid}"}).status_code == 401
