@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import redis
+from hypothesis import settings
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp
 
@@ -19,6 +20,9 @@ from tests.support.signing import Signing
 
 MakeClient = Callable[[ASGIApp], TestClient]
 SYSTEM_TESTS = Path(__file__).resolve().parent / "system"
+
+settings.register_profile("tests", deadline=None)  # a crowded machine makes one example slow, which says nothing
+settings.load_profile("tests")
 
 
 @pytest.hookimpl(trylast=True)
