@@ -7,17 +7,18 @@ and whoever waited reads the session again.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
-from admin_ui.gateway_client import Answer, GatewayAway, GatewayClient, Origin, Refused
+from admin_ui.gateway_client import Answer, Download, GatewayAway, GatewayClient, Origin, Refused, SentFile
 from admin_ui.session_store import Session, SessionStore, Tokens
 from servicekit.logs import get_logger
 
 log = get_logger()
 EARLY_SECONDS = 20.0  # before its end an access token is renewed, so that it doesn't end on the way
 PATIENCE_SECONDS = 25.0
+T = TypeVar("T")
 
 
 class SessionEnded(Exception):
@@ -44,20 +45,31 @@ class Api:
         json: Any = None,
         params: Mapping[str, str | int] | None = None,
         headers: Mapping[str, str] | None = None,
+        sent_file: SentFile | None = None,
     ) -> Answer:
         """One call; a 401 is answered with a refresh and one more try.
 
         Raises:
             SessionEnded: There is nothing left to refresh. Refused, GatewayAway: as the gateway client says.
         """
+        return await self._with_token(
+            lambda token: self._client.call(
+                self._origin, method, path, token=token, json=json, params=params, headers=headers, sent_file=sent_file
+            )
+        )
+
+    async def download(self, path: str, **params: str | int) -> Download:
+        """A file; fails as ``call`` does."""
+        return await self._with_token(
+            lambda token: self._client.download(self._origin, path, token=token, params=params)
+        )
+
+    async def _with_token(self, ask: Callable[[str], Awaitable[T]]) -> T:
         if self.session.tokens.access_ends_at - EARLY_SECONDS < time.time():
             await self._refresh()
         for attempt in (1, 2):
-            token = self.session.tokens.access
             try:
-                return await self._client.call(
-                    self._origin, method, path, token=token, json=json, params=params, headers=headers
-                )
+                return await ask(self.session.tokens.access)
             except Refused as refused:
                 if refused.status != 401:
                     raise

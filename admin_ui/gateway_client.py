@@ -6,7 +6,7 @@ error it answers, with the status, the fields and the request id as they were to
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
@@ -29,6 +29,22 @@ class Answer:
     status: int
     body: Any
     etag: str | None
+
+
+@dataclass(frozen=True)
+class SentFile:
+    """A file to send, with the other fields of its form."""
+
+    content: bytes
+    fields: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Download:
+    """A file that comes in: what its headers say of it, and its pieces."""
+
+    headers: dict[str, str]
+    pieces: AsyncIterator[bytes]
 
 
 @dataclass(frozen=True)
@@ -96,6 +112,7 @@ class GatewayClient:
         json: Any = None,
         params: Mapping[str, str | int] | None = None,
         headers: Mapping[str, str] | None = None,
+        sent_file: SentFile | None = None,
     ) -> Answer:
         """One call.
 
@@ -106,8 +123,11 @@ class GatewayClient:
         content = None
         if json is not None:
             content, sent["Content-Type"] = orjson.dumps(json), "application/json"
+        parts: dict[str, Any] = {}
+        if sent_file is not None:
+            parts = {"files": {"file": ("file", sent_file.content)}, "data": dict(sent_file.fields)}
         try:
-            answer = await self._client.request(method, path, params=params, headers=sent, content=content)
+            answer = await self._client.request(method, path, params=params, headers=sent, content=content, **parts)
         except httpx2.HTTPError as error:
             log.warning("gateway_away", reason=type(error).__name__, method=method)
             raise GatewayAway from None
@@ -115,6 +135,29 @@ class GatewayClient:
         if answer.status_code < 300:
             return Answer(answer.status_code, body, answer.headers.get("etag"))
         raise _refused(answer, body)
+
+    async def download(
+        self, origin: Origin, path: str, *, token: str, params: Mapping[str, str | int] | None = None
+    ) -> Download:
+        """A file, piece by piece as it comes.
+
+        Raises:
+            Refused: The gateway answered with an error. GatewayAway: it didn't answer.
+        """
+        request = self._client.build_request("GET", path, params=params, headers=self._headers(origin, token))
+        try:
+            answer = await self._client.send(request, stream=True)
+            if answer.status_code >= 300:
+                await answer.aread()
+                await answer.aclose()
+                raise _refused(answer, _read(answer))
+        except httpx2.HTTPError as error:
+            log.warning("gateway_away", reason=type(error).__name__, method="GET")
+            raise GatewayAway from None
+        kept = {
+            name: answer.headers[name] for name in ("content-type", "content-disposition") if name in answer.headers
+        }
+        return Download(kept, _pieces(answer))
 
     def _headers(self, origin: Origin, token: str | None) -> dict[str, str]:
         facts = origin.facts
@@ -130,6 +173,14 @@ class GatewayClient:
         if token:
             headers["Authorization"] = f"Bearer {token}"
         return headers
+
+
+async def _pieces(answer: httpx2.Response) -> AsyncIterator[bytes]:
+    try:
+        async for piece in answer.aiter_bytes():
+            yield piece
+    finally:
+        await answer.aclose()
 
 
 def _read(answer: httpx2.Response) -> Any:

@@ -94,6 +94,11 @@ class ListState:
                 shown[field.name] = "true" if value is True else "~".join(value) if field.name == "trail" else value
         return path + ("?" + urlencode(shown) if shown else "")
 
+    def export_url(self, file_format: str) -> str:
+        """All that the filters show, as a file."""
+        address = replace(self, cursor="", trail=(), page=1).address(f"{PATH}/export")
+        return address + ("&" if "?" in address else "?") + urlencode({"format": file_format})
+
     def next_url(self, cursor: str) -> str:
         """The page that begins at ``cursor``."""
         trail = (*self.trail, self.cursor)[-LONGEST_TRAIL:] if self.cursor else ()

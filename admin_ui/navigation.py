@@ -23,6 +23,7 @@ class Section:
 SECTIONS = (
     Section("dashboard", "Overview", "/admin/", "dashboard", "students:read", shortcut="o"),
     Section("students", "Students", "/admin/students", "users", "students:read", shortcut="s"),
+    Section("imports", "Imports", "/admin/imports", "upload", "students:write", shortcut="i"),
     Section("users", "Users", "/admin/users", "group", "users:manage", shortcut="u"),
     Section("audit", "Audit trail", "/admin/audit", "audit", "users:manage", shortcut="a"),
 )
@@ -40,6 +41,7 @@ class Command:
 
 COMMANDS = (
     Command("Add a student", "/admin/students/new", "plus", "students:write"),
+    Command("Import students", "/admin/imports/new", "upload", "students:write"),
     Command("Show deleted students", "/admin/students?deleted=true", "trash", "students:read"),
     Command("Add a user", "/admin/users/new", "user-plus", "users:manage"),
     Command("Show failed sign-ins", "/admin/audit?event=sign_in_failed", "alert", "users:manage"),

@@ -78,6 +78,7 @@ def render(
         "preferences": Preferences.read(request),
         "notices": (),
         "here": here(request),
+        "is_part": bool(blocks),
     }
     env = environment()
     if blocks:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from typing import Any
@@ -76,6 +77,9 @@ def field_label(value: Any) -> str:
         return FIELDS[name]
     first, _, rest = name.partition(".")
     number, _, part = rest.partition(".")
+    imported = re.fullmatch(r"guardian_(\d+)_(\w+)", name)
+    if imported:
+        return f"Guardian {imported[1]}, {imported[2]}"
     if first == "guardians" and number.isdigit():
         return f"Guardian {int(number) + 1}" + (f", {part}" if part else "")
     return name.replace("_", " ").capitalize()
@@ -106,6 +110,27 @@ def plain(value: Any, field: str = "") -> str:
     return str(value)
 
 
+OUTCOMES = {
+    "create": "to add",
+    "update": "to change",
+    "restore": "to restore",
+    "delete": "to delete",
+    "unchanged": "unchanged",
+    "skipped": "passed over",
+    "error": "not possible",
+    "waiting": "waiting",
+    "created": "added",
+    "updated": "changed",
+    "deleted": "deleted",
+    "restored": "restored",
+}
+
+
+def outcome_label(value: Any) -> str:
+    """What becomes or became of a row of a batch."""
+    return OUTCOMES.get(str(value), str(value))
+
+
 def as_json(value: Any) -> str:
     """A value as JSON text, for a form to carry along."""
     return orjson.dumps(value).decode()
@@ -124,6 +149,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "initials": initials,
     "json": as_json,
     "moment": moment,
+    "outcome_label": outcome_label,
     "plain": plain,
     "role_label": role_label,
     "status_label": status_label,

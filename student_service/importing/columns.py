@@ -46,15 +46,11 @@ def assigned(table: FileTable, mapping: Mapping[str, str | None], *, needs_whole
     Raises:
         UnreadableFile: A column that the mapping names isn't there, two columns go to one field, or one is missing.
     """
-    said = {_plain(name): field for name, field in mapping.items()}
     header = [_plain(name) for name in table.header]
     unknown = [name for name in mapping if _plain(name) not in header]
     if unknown:
         raise UnreadableFile("The mapping names a column that the file doesn't have.")
-    if table.fixed is not None:
-        fields = [said.get(name, table.fixed.get(raw)) for raw, name in zip(table.header, header, strict=True)]
-    else:
-        fields = [said[name] if name in said else _known(name) for name in header]
+    fields = guessed(table, mapping)
     used = [field for field in fields if field is not None]
     doubled = sorted({field for field in used if used.count(field) > 1})
     if doubled:
@@ -65,6 +61,15 @@ def assigned(table: FileTable, mapping: Mapping[str, str | None], *, needs_whole
     if not any(name in used for name in KEYS):
         raise UnreadableFile("There is no column for student_number or email, by which students are told apart.")
     return fields
+
+
+def guessed(table: FileTable, mapping: Mapping[str, str | None]) -> list[str | None]:
+    """The field of each column as far as it is known, whether or not that makes students."""
+    said = {_plain(name): field for name, field in mapping.items()}
+    header = [_plain(name) for name in table.header]
+    if table.fixed is not None:
+        return [said.get(name, table.fixed.get(raw)) for raw, name in zip(table.header, header, strict=True)]
+    return [said[name] if name in said else _known(name) for name in header]
 
 
 def _plain(name: str) -> str:

@@ -35,8 +35,10 @@ def run(work: Work, batch: Batch, source: Source) -> None:
         with source, damage_told():
             table = open_table(source)
             needs_whole = batch.settings["mode"] == "create" and table.fixed is None
+            # Told before they are checked, so that whoever sees them refused can say which field is which.
+            guess = columns.guessed(table, batch.settings["mapping"])
+            work.once(batch.id, lambda conn, _: _tell_columns(work, conn, batch, table, guess))
             fields = columns.assigned(table, batch.settings["mapping"], needs_whole=needs_whole)
-            work.once(batch.id, lambda conn, _: _tell_columns(work, conn, batch, table, fields))
             _Reading(work, batch, table, fields).through()
         work.once(batch.id, lambda conn, now: _finish(work, conn, now))
     except UnreadableFile as why:

@@ -101,7 +101,8 @@ def sign_in(open_page: Callable[..., Watched]) -> SignIn:
         page.fill("#username", username)
         page.fill("#password", PASSWORD)
         page.click("button.btn-primary")
-        page.wait_for_url("**/admin/students")
+        page.wait_for_url(lambda url: "/login" not in url)
+        page.goto("/admin/students")
         return watched
 
     return make

@@ -1,0 +1,90 @@
+"""Files in and out: the import wizard with errors and undo, and exports of what is shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from playwright.sync_api import FilePayload, expect
+
+from tests.browser.conftest import SignIn
+from tests.support.ui_world import UiWorld
+
+
+def a_csv(*lines: str) -> FilePayload:
+    return {"name": "list.csv", "mimeType": "text/csv", "buffer": "\n".join(lines).encode()}
+
+
+def test_a_file_with_errors_is_previewed_mapped_imported_and_undone(world: UiWorld, sign_in: SignIn) -> None:
+    there = world.student(program="Old")
+    rita = sign_in("rita")
+    rita.expect(422)
+    page = rita.page
+    page.goto("/admin/imports/new")
+    lines = (
+        "Vorname,Nachname,Mail,Fach",
+        "Wilma,Wizard,wilma.wizard@example.org,Alchemy",
+        "Bruno,Wizard,no address,Alchemy",
+        f"{there['first_name']},{there['last_name']},{there['email']},Alchemy",
+    )
+    page.set_input_files("#f-file", a_csv(*lines))
+    page.get_by_role("button", name="Preview", exact=True).click()
+    expect(page.get_by_text("3 · What will happen").or_(page.locator(".note-bad"))).to_be_visible()
+    rita.check_accessibility("columns to be mapped")
+    for column, field in (("Vorname", "first_name"), ("Nachname", "last_name"), ("Mail", "email"), ("Fach", "program")):
+        page.get_by_label(column, exact=True).select_option(field)
+    page.get_by_role("button", name="Preview with these columns").click()
+    expect(page.locator(".tally-create")).to_contain_text("1 to add")
+    expect(page.locator(".tally-update")).to_contain_text("1 to change")
+    expect(page.locator(".tally-error")).to_contain_text("1 not possible")
+    expect(page.locator(".rows").first).to_contain_text("Line 3")
+    rita.check_accessibility("a preview")
+    assert world.read(there)["program"] == "Old"
+
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download the rows with errors").click()
+    assert "Bruno" in Path(download.value.path()).read_text()
+
+    page.get_by_label("Leave the 1 rows with errors out").check()
+    page.get_by_role("button", name="Import now").click()
+    expect(page.get_by_role("heading", name="Done", exact=True)).to_be_visible()
+    rita.check_accessibility("an import's result")
+    assert world.read(there)["program"] == "Alchemy"
+    assert world.api("GET", "/students/?q=wilma wizard")["total"] == 1
+
+    page.get_by_role("button", name="Undo it all").click()
+    page.get_by_role("button", name="Go on").click()
+    expect(page.get_by_role("heading", name="Taken back")).to_be_visible()
+    assert world.read(there)["program"] == "Old"
+    assert world.api("GET", "/students/?q=wilma wizard")["total"] == 0
+    page.goto("/admin/imports")
+    expect(page.locator("main")).to_contain_text("Taken back")
+    rita.check_accessibility("the list of imports")
+
+
+def test_a_file_is_imported_without_javascript(world: UiWorld, sign_in: SignIn) -> None:
+    page = sign_in("rita", javascript=False).page
+    page.goto("/admin/imports/new")
+    page.set_input_files("#f-file", a_csv("first_name,last_name,email", "Paula,Plainform,paula.plain@example.org"))
+    page.get_by_role("button", name="Preview", exact=True).click()
+    expect(page.locator(".tally-create")).to_contain_text("1 to add")
+    page.get_by_role("button", name="Import now").click()
+    expect(page.get_by_role("heading", name="Done", exact=True)).to_be_visible()
+    assert world.api("GET", "/students/?q=paula plainform")["total"] == 1
+
+
+def test_what_the_list_shows_is_exported(world: UiWorld, sign_in: SignIn) -> None:
+    shown = world.students(2, program="Exporting")
+    world.student(program="Elsewhere")
+    page = sign_in("rita").page
+    page.goto("/admin/students?program=Exporting")
+    for label, end in (("CSV", ".csv"), ("Excel (.xlsx)", ".xlsx"), ("OneRoster 1.2 (.zip)", ".zip")):
+        page.locator("summary", has_text="Export").click()
+        with page.expect_download() as download:
+            page.get_by_role("link", name=label).click()
+        assert download.value.suggested_filename.endswith(end)
+        if end == ".csv":
+            lines = Path(download.value.path()).read_text("utf-8-sig").splitlines()
+            assert len(lines) == 3
+            assert all(any(one["email"] in line for line in lines) for one in shown)
+        page.keyboard.press("Escape")
+        page.goto("/admin/students?program=Exporting")
