@@ -25,7 +25,7 @@ SECTIONS = (
     Section("students", "Students", "/admin/students", "users", "students:read", shortcut="s"),
     Section("imports", "Imports", "/admin/imports", "upload", "students:write", shortcut="i"),
     Section("users", "Users", "/admin/users", "group", "users:manage", shortcut="u"),
-    Section("audit", "Audit trail", "/admin/audit", "audit", "users:manage", shortcut="a"),
+    Section("audit", "Audit", "/admin/audit", "audit", "users:manage", shortcut="a"),
 )
 
 
