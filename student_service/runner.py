@@ -140,7 +140,12 @@ class Runner:
     def submit(self, batch_id: str, source: Source | None = None, *, wait_seconds: float = 0) -> None:
         """Work on a batch that this runner holds; returns when it is through, or after ``wait_seconds``."""
         self._ours.add(batch_id)
-        future: Future[None] = self._pool.submit(self._run, batch_id, source)
+        try:
+            future: Future[None] = self._pool.submit(self._run, batch_id, source)
+        except RuntimeError:  # this process ends: the next one finds the batch
+            if source is not None:
+                source.close()
+            return
         if wait_seconds:
             wait([future], wait_seconds)
 
