@@ -1,4 +1,4 @@
-"""Makes the first user when there is none; safe when several workers and replicas start at once."""
+"""Makes the first user when there is none, also with many starters at once; and refuses development's password."""
 
 from __future__ import annotations
 
@@ -10,10 +10,33 @@ from auth_service.audit import Event, Person
 from auth_service.models import users
 from auth_service.roles import Role
 from auth_service.service import NOWHERE, Service
+from auth_service.settings import DEFAULT_ADMIN
 from servicekit.ids import uuid7
 from servicekit.logs import get_logger
 
 log = get_logger()
+
+
+class DefaultPasswordInUse(RuntimeError):
+    """The database was tried out in development, and its administrator still has the password of that time."""
+
+
+def refuse_default_password(service: Service) -> None:
+    """In production, see to it that nobody can sign in with development's user and password.
+
+    Raises:
+        DefaultPasswordInUse: Somebody could.
+    """
+    if not service.settings.is_production:
+        return
+    query = select(users.c.password_hash).where(users.c.username_key == DEFAULT_ADMIN, users.c.disabled.is_(False))
+    with service.db.read() as conn:
+        stored = conn.execute(query).scalar_one_or_none()
+    if stored is not None and service.hasher.verify(DEFAULT_ADMIN, stored)[0]:
+        raise DefaultPasswordInUse(
+            f"the user {DEFAULT_ADMIN} in this database still has the password of development: "
+            "change it with APP_ENV=development, or begin with an empty database"
+        )
 
 
 def make_first_user(service: Service) -> bool:

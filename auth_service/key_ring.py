@@ -6,6 +6,7 @@ import os
 import secrets
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ class KeyRing:
         self._look_at = time.monotonic() + LOOK_AGAIN_SECONDS
         self._fixed = settings.signing_keys is not None
         self._production = settings.is_production
+        self.when_a_key_is_gone: list[Callable[[], None]] = []  # what remembers verdicts must forget them
         if settings.signing_keys is not None:
             self._keys = parse_bundle(settings.signing_keys.get_secret_value(), "SIGNING_KEYS")
         else:
@@ -69,8 +71,11 @@ class KeyRing:
             self._look_at = time.monotonic() + LOOK_AGAIN_SECONDS
             listing = _listing(self._folder)
             if listing and listing != self._seen:
-                self._keys = read_folder(self._folder, production=self._production)
+                before, self._keys = self._keys, read_folder(self._folder, production=self._production)
                 self._seen = listing
+                if {key.kid for key in before} - {key.kid for key in self._keys}:
+                    for forget in self.when_a_key_is_gone:
+                        forget()
         except (BadKey, OSError):  # a half-copied file: keep what works, and look again
             self._seen = frozenset()
         finally:

@@ -18,7 +18,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from auth_service import account, audit_routes, auth, session_routes, user_routes
 from auth_service.background import Repeated
-from auth_service.bootstrap import make_first_user
+from auth_service.bootstrap import DefaultPasswordInUse, make_first_user, refuse_default_password
 from auth_service.denylist import Denylist
 from auth_service.hashing import PasswordHasher
 from auth_service.housekeeping import purge
@@ -72,6 +72,8 @@ def create_app(settings: Settings | None = None, *, clock: Clock = utc_now) -> F
             service.redis.close()
             service.db.dispose()
 
+    verifier = TokenVerifier(service.keys, issuer=settings.token_issuer, audience=settings.token_audience)
+    service.keys.when_a_key_is_gone.append(verifier.forget)
     app = create_service_app(
         settings,
         service="auth_service",
@@ -79,7 +81,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock = utc_now) -> F
         description="Issues and revokes the tokens that every other service verifies.",
         version=VERSION,
         lifespan=lifespan,
-        verifier=TokenVerifier(service.keys, issuer=settings.token_issuer, audience=settings.token_audience),
+        verifier=verifier,
         readiness={"database": service.db.ping, "redis": lambda: _ping(service)},
     )
     app.state.service = service
@@ -121,6 +123,11 @@ def prepare(service: Service) -> None:
     """Bring the database up to date and make the first user."""
     migrate(service.db, MIGRATIONS)
     make_first_user(service)
+    try:
+        refuse_default_password(service)
+    except DefaultPasswordInUse as error:
+        print(f"configuration error: {error}", file=sys.stderr)  # noqa: T201 - for the person who starts it
+        raise
 
 
 def keys_router(service: Service) -> APIRouter:

@@ -42,6 +42,10 @@ class Identifier:
             return None
         return caller
 
+    def forget(self) -> None:
+        """Check every token anew: a key was taken back."""
+        self._callers.clear()
+
     async def identify(self, authorization: bytes) -> Caller:
         """Check an Authorization header.
 

@@ -79,6 +79,9 @@ def create_app(settings: Settings | None = None, *, verifier: TokenVerifier | No
     if verifier is None:
         keys = JwksClient(settings.auth_service_url)
         verifier = TokenVerifier(keys, issuer=settings.token_issuer, audience=settings.token_audience, max_cached=1)
+    identifier = Identifier(verifier)
+    if keys is not None:
+        keys.when_a_key_is_gone += [verifier.forget, identifier.forget]
     token = resolve_proxy_token(settings)
     link = RedisLink(resolve_redis_url(settings), [SCRIPT])
     admission = Admission(
@@ -135,7 +138,7 @@ def create_app(settings: Settings | None = None, *, verifier: TokenVerifier | No
     return Gateway(
         own,
         settings,
-        identifier=Identifier(verifier),
+        identifier=identifier,
         admission=admission,
         forwarder=forwarder,
         access_log=AccessLog(as_json=as_json, level=settings.log_level),

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import hiredis
@@ -40,6 +40,24 @@ def render_command(*arguments: bytes) -> bytes:
 def render_strings(*arguments: bytes) -> bytes:
     """A part of a command: its next bulk strings."""
     return b"".join([b"$%d\r\n%b\r\n" % (len(argument), argument) for argument in arguments])
+
+
+def tls_context(options: Mapping[str, Any]) -> ssl.SSLContext | None:
+    """How to speak TLS with the server of a ``rediss://`` URL that redis-py has parsed; None for ``redis://``.
+
+    ``ssl_ca_certs``, ``ssl_certfile``, ``ssl_keyfile``, ``ssl_cert_reqs=none`` and ``ssl_check_hostname`` in the URL's
+    query mean what they mean to redis-py, with which the other services connect to the same server.
+    """
+    if "SSL" not in str(options.get("connection_class", "")):  # redis-py names its TLS class there
+        return None
+    context = ssl.create_default_context(cafile=options.get("ssl_ca_certs"))
+    if options.get("ssl_certfile"):
+        context.load_cert_chain(options["ssl_certfile"], options.get("ssl_keyfile"))
+    if options.get("ssl_cert_reqs") == "none" or options.get("ssl_check_hostname") is False:
+        context.check_hostname = False
+    if options.get("ssl_cert_reqs") == "none":
+        context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 class _Connection(asyncio.Protocol):
@@ -199,10 +217,9 @@ class RedisLink:
         if "path" in options:
             _, connection = await loop.create_unix_connection(lambda: _Connection(self), options["path"])
         else:
-            # redis-py names its TLS class in what it makes of rediss://.
-            context = ssl.create_default_context() if "SSL" in str(options.get("connection_class", "")) else None
             host, port = options.get("host", "127.0.0.1"), options.get("port", 6379)
-            _, connection = await loop.create_connection(lambda: _Connection(self), host, port, ssl=context)
+            tls = tls_context(options)
+            _, connection = await loop.create_connection(lambda: _Connection(self), host, port, ssl=tls)
         try:
             await self._greet(connection)
         except BaseException:

@@ -73,6 +73,7 @@ def create_service_app(
     if verifier is None:
         keys = JwksClient(settings.auth_service_url)
         verifier = TokenVerifier(keys, issuer=settings.token_issuer, audience=settings.token_audience)
+        keys.when_a_key_is_gone.append(verifier.forget)
         checks["signing_keys"] = keys.check
         opened = _with_keys(keys, lifespan)
     return build_app(

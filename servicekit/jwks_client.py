@@ -47,6 +47,7 @@ class JwksClient:
         self._flight: asyncio.Task[bool] | None = None
         self._loop_task: asyncio.Task[None] | None = None
         self.document: dict[str, Any] | None = None
+        self.when_a_key_is_gone: list[Callable[[], None]] = []  # what remembers verdicts must forget them
 
     def get(self, kid: str) -> Ed25519PublicKey | None:
         return self._keys.get(kid)
@@ -96,7 +97,7 @@ class JwksClient:
                             document = response.json()
                             keys = read_jwks(document)
                             if keys:
-                                self._keys, self.document = keys, document
+                                self._take(keys, document)
                                 return True
                         log.warning("jwks_refused", upstream=url, status=response.status_code)
                     except (httpx2.HTTPError, TimeoutError, ValueError) as error:
@@ -104,6 +105,13 @@ class JwksClient:
             return False
         finally:
             self._tried_at = self._clock()
+
+    def _take(self, keys: dict[str, Ed25519PublicKey], document: dict[str, Any]) -> None:
+        before, self._keys, self.document = self._keys, keys, document
+        if any(keys.get(kid) != key for kid, key in before.items()):
+            log.info("signing_key_gone", kids=sorted(before.keys() - keys.keys()))
+            for forget in self.when_a_key_is_gone:
+                forget()
 
     async def _keep_fresh(self) -> None:
         while True:

@@ -1,7 +1,7 @@
 """Verifies access tokens: JWTs of the RFC 9068 profile, signed EdDSA with Ed25519 (RFC 8037). It can't sign.
 
 The verdict on a token is remembered until the token expires (a signature check costs about 100 µs, a look-up
-well under 1 µs). That is safe because a signature never becomes invalid; revocation is the denylist's matter.
+well under 1 µs), or until a key is taken back; revocation is the denylist's matter.
 """
 
 from __future__ import annotations
@@ -136,6 +136,10 @@ class TokenVerifier:
             if await self.keys.refresh():
                 return self.verify(token)
             raise
+
+    def forget(self) -> None:
+        """Check every token anew: a key was taken back."""
+        self._verdicts.clear()
 
     def _remember(self, token: str, claims: Claims) -> None:
         if len(self._verdicts) >= self._max_cached:
