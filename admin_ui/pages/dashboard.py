@@ -22,7 +22,6 @@ from admin_ui.visitor import SignedIn, Visitor
 SHOWN = 7
 DEPENDENCIES = {
     "redis": "Redis",
-    "denylist": "Ended sessions",
     "signing_keys": "Signing keys",
     "auth_service": "Users and sign-in",
     "student_service": "Student records",
