@@ -117,7 +117,7 @@ async def _system(visitor: Visitor) -> Panel:
             return Panel(refused=refused)
     return Panel(
         [
-            Part(DEPENDENCIES.get(name, name.replace("_", " ")), state["status"] == "up", _reason(state))
+            Part(DEPENDENCIES.get(name, name.replace("_", " ").capitalize()), state["status"] == "up", _reason(state))
             for name, state in states.items()
         ]
     )
