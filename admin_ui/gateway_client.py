@@ -47,9 +47,9 @@ class Download:
     pieces: AsyncIterator[bytes]
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Refused(Exception):
-    """An error answer of the gateway."""
+    """An error answer of the gateway. Not frozen: whoever lets an exception through sets its traceback."""
 
     status: int
     title: str

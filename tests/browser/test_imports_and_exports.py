@@ -44,7 +44,7 @@ def test_a_file_with_errors_is_previewed_mapped_imported_and_undone(world: UiWor
         page.get_by_role("link", name="Download the rows with errors").click()
     assert "Bruno" in Path(download.value.path()).read_text()
 
-    page.get_by_label("Leave the 1 rows with errors out").check()
+    page.get_by_label("Leave out the rows with errors (1)").check()
     page.get_by_role("button", name="Import now").click()
     expect(page.get_by_role("heading", name="Done", exact=True)).to_be_visible()
     rita.check_accessibility("an import's result")

@@ -306,3 +306,31 @@ def test_a_refused_refresh_ends_the_session_and_leads_to_sign_in(registrar: Pers
     part = registrar.client.get(RECORD, headers={"hx-request": "true"}, follow_redirects=False)
     assert part.status_code == 200
     assert part.headers["hx-redirect"].startswith("/admin/login"), "fetch would put the sign-in page into a fragment"
+
+
+@pytest.mark.parametrize("status", [403, 404, 409, 413, 422, 429, 500, 503, 504])
+def test_every_refusal_of_the_gateway_is_a_page_with_the_request_to_quote(registrar: Person, status: int) -> None:
+    registrar.gateway.refuses(f"GET {API}", status, "Said by the gateway.", retry_after=7 if status == 429 else None)
+    answer = registrar.get(RECORD)
+    assert answer.status_code == status
+    assert "of-the-gateway" in answer.text
+    assert "<h1>" in answer.text
+    if status == 429:
+        assert 'data-countdown="7"' in answer.text
+    part = registrar.get(RECORD, **{"hx-request": "true"})
+    assert part.text.lstrip().startswith('<div class="fault-message"')
+
+
+@pytest.mark.parametrize("status", [429, 500, 503, 504])
+def test_a_form_that_cannot_be_saved_now_is_shown_again_with_all_that_was_typed(registrar: Person, status: int) -> None:
+    registrar.gateway.refuses(f"PATCH {API}", status, retry_after=5)
+    form = registrar.get(f"{RECORD}/edit").text
+    hidden = dict(re.findall(r'name="(etag|key)" value="([^"]*)"', form))
+    original = re.search(r'name="original" value="([^"]*)"', form)
+    assert original is not None
+    fields = {"original": original[1].replace("&#34;", '"'), "first_name": "Typed", "notes": "for an hour", **hidden}
+    answer = registrar.post(f"{RECORD}/edit", **fields)
+    assert answer.status_code == status
+    assert 'value="Typed"' in answer.text
+    assert "for an hour" in answer.text
+    assert "Not saved yet" in answer.text
