@@ -19,6 +19,7 @@ from prometheus_client import Counter
 
 QUEUE_LINES = 20_000
 BATCH_SECONDS = 0.02
+BATCH_LINES = 1000
 FLUSH_SECONDS = 1.0
 # A write of at most PIPE_BUF bytes to a pipe is atomic (POSIX write()), so the lines of several
 # workers on one pipe never mix.
@@ -87,18 +88,24 @@ class LineSink:
     def _drain(self) -> None:
         lines = self._lines
         while lines:
-            batch: list[bytes] = []
-            size = 0
-            limit = ATOMIC_BYTES if self._is_pipe else 1 << 20
-            while lines and (not batch or size + len(lines[0]) <= limit):
-                line = lines.popleft()
-                batch.append(line)
-                size += len(line)
+            if self._is_pipe:
+                batch = self._atomic_batch()
+            else:  # nothing to measure: 0.1 µs a line, in which no request is served, instead of 0.5
+                batch = [lines.popleft() for _ in range(min(len(lines), BATCH_LINES))]
             if not self._write_all(b"".join(batch)):
                 self._drop(len(batch))
             elif self.dropped > self._reported:
                 count, self._reported = self.dropped - self._reported, self.dropped
                 lines.appendleft(self._drop_report(count))
+
+    def _atomic_batch(self) -> list[bytes]:
+        """The next lines that fit into one atomic write, at least one."""
+        lines = self._lines
+        batch = [lines.popleft()]
+        size = len(batch[0])
+        while lines and (size := size + len(lines[0])) <= ATOMIC_BYTES:
+            batch.append(lines.popleft())
+        return batch
 
     def _drop(self, lines: int) -> None:
         self.dropped += lines
