@@ -1,7 +1,10 @@
 """Access tokens from the real auth_service: one sign-in, then refreshes; each gives another token.
 
-Kept in ``var/bench`` with the state of the auth_service that signed them, and used again while they are valid: a
-hundred thousand take some minutes to get.
+Kept in ``var/bench`` with the state of the auth_service that signed them, and used again while they are valid.
+
+A refresh takes some milliseconds, so a hundred thousand tokens would take many minutes. Where so many are wanted, each
+token comes in several spellings of "Bearer", whose case doesn't matter (RFC 9110 §11.1): to a gateway that remembers
+its verdict by the whole header, as ours does, each is another one, verified by itself.
 """
 
 from __future__ import annotations
@@ -9,12 +12,15 @@ from __future__ import annotations
 import base64
 import json
 import time
+from collections.abc import Iterator
 from http.client import HTTPConnection
+from itertools import islice, product
 from pathlib import Path
 from typing import Any
 
 from loadtests.compare.bed import PASSWORD, Bed
 
+MOST_TOKENS = 2_000
 VALID_SECONDS = 3600.0  # that a token found on disk must still be valid for
 
 
@@ -40,17 +46,17 @@ class Sessions:
             if not self._refresh_token:
                 self._take(self._post("/auth/login", {"username": "admin", "password": PASSWORD}))
                 missing -= 1
-            for done in range(missing):
+            for _ in range(missing):
                 self._take(self._post("/auth/refresh", {"refresh_token": self._refresh_token}))
-                if done % 20_000 == 19_999:
-                    print(f"  {done + 1} of {missing} tokens ...", flush=True)
             self._file.write_text(json.dumps({"tokens": self._tokens, "refresh_token": self._refresh_token}))
         return self._tokens[:count]
 
     def write(self, count: int) -> Path:
-        """A file with ``count`` tokens, one a line."""
+        """A file with ``count`` different Authorization headers, one a line."""
+        tokens = self.get(min(count, MOST_TOKENS))
+        headers = (f"{scheme} {token}" for scheme in _spellings() for token in tokens)
         path = self._bed.work / f"tokens-{count}.txt"
-        path.write_text("\n".join(self.get(count)) + "\n")
+        path.write_text("\n".join(islice(headers, count)) + "\n")
         return path
 
     def public_keys(self) -> dict[str, Any]:
@@ -76,6 +82,12 @@ class Sessions:
         response = self._connection.getresponse()
         response.read()
         return response.status == 200
+
+
+def _spellings() -> Iterator[str]:
+    """The 64 ways to write Bearer, the usual one first."""
+    for cases in product(*zip("Bearer", "bEARER", strict=True)):
+        yield "".join(cases)
 
 
 def _claims(token: str) -> dict[str, Any]:

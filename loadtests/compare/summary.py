@@ -104,9 +104,9 @@ def targets_table(values: dict[str, Any]) -> list[list[str]]:
 
 
 def cpu_spread(sweep: dict[str, Any]) -> float:
-    """How much more processor time a request costs at the dearest point than at the first."""
+    """How much more processor time a request costs at the dearest point than at the cheapest."""
     costs = [point["cpu_microseconds"] for point in sweep["series"][OURS]]
-    spread: float = max(costs) / costs[0] - 1
+    spread: float = max(costs) / min(costs) - 1
     return spread
 
 

@@ -51,7 +51,7 @@ def run_sweeps(bed: Bed, sessions: Sessions) -> list[dict[str, Any]]:
         ("upload", "Bytes in the request, 16 connections", sweep_uploads),
         ("routes", "Routes in the table", sweep_routes),
         ("denylist", "Revoked sessions in the denylist", sweep_denylist),
-        ("tokens", "Different tokens in use, taken at random", sweep_tokens),
+        ("tokens", "Different Authorization headers in use, taken at random", sweep_tokens),
         ("workers", "Workers (the second one shares its core with wrk, the upstream and Valkey)", sweep_workers),
     )
     done = []

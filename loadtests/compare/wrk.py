@@ -22,8 +22,8 @@ class MeasurementFailed(RuntimeError):
 class Load:
     """What is asked of a gateway, and how hard.
 
-    ``tokens_file`` has one token a line, taken in turn or ``shuffled``; it costs wrk some microseconds a request, so a
-    single token goes into a fixed header. ``body_bytes`` makes it a POST with so many bytes.
+    ``tokens_file`` has one Authorization header a line, taken in turn or ``shuffled``; it costs wrk some microseconds a
+    request, so a single token goes into a fixed header. ``body_bytes`` makes it a POST with so many bytes.
     """
 
     path: str = "/students/"

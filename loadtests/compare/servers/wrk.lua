@@ -1,4 +1,4 @@
--- For wrk. Arguments: a file of tokens, one a line ("" for none), the bytes of body to POST (0: a GET), and "shuffled"
+-- For wrk. Arguments: a file of Authorization headers, one a line ("" for none), the bytes of body to POST (0: a GET), and "shuffled"
 -- to take the tokens at random instead of in turn.
 -- Prints the run's figures as one line of JSON. Without tokens the request is rendered once, which costs wrk nothing.
 
@@ -16,7 +16,7 @@ function init(arguments)
     for line in io.lines(arguments[1]) do tokens[#tokens + 1] = line end
     local rendered = {}
     for index, token in ipairs(tokens) do
-      wrk.headers["Authorization"] = "Bearer " .. token
+      wrk.headers["Authorization"] = token
       rendered[index] = wrk.format()
     end
     math.randomseed(os.time())
