@@ -30,3 +30,11 @@ def cpu_model() -> str:
         return platform.processor() or platform.machine()
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.machine()
+
+
+def busy_before() -> str | None:
+    """A sentence when others use this machine already; its load average is of the last minute."""
+    load, cores = os.getloadavg()[0], os.cpu_count() or 1
+    if load <= cores / 2:
+        return None
+    return f"the machine was busy before the run began (load average {load:.1f} on {cores} cores)"

@@ -51,6 +51,7 @@ def render_html(report: Mapping[str, Any]) -> str:
         f"<h1>Load test: {escape(report['title'])}</h1>",
         f"<p>{escape(report['began'])}, {report['seconds']:,} seconds</p>",
         _verdict(report),
+        *(f"<p>Note: {escape(remark)}.</p>" for remark in report["remarks"]),
         *_findings(report),
         "<h2>Requests</h2>",
         _requests(report["rows"]),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from loadtests import baseline, report_data, text_report
-from loadtests.about_machine import describe_machine
+from loadtests.about_machine import busy_before, describe_machine
 from loadtests.accounts import Accounts
 from loadtests.generator_health import health_of
 from loadtests.html_report import render_html
@@ -41,6 +41,7 @@ class LoadRun:
         self.finished = True
         self.exit_code = NOT_MEASURED
         self._began = ""
+        self._busy: str | None = None
         self._rate = 0
         self._step_ends = 0.0
         self._step_began = 0.0
@@ -51,6 +52,7 @@ class LoadRun:
         self.recorder.clear()
         self.recorder.judged_from = time.time() + float(self.options.warm_up)
         self.finished, self.search, self._step_began = False, None, 0.0
+        self._busy = busy_before()
         self._began = datetime.now(UTC).isoformat(timespec="seconds")
         if with_accounts:
             options = self.options
@@ -128,6 +130,7 @@ class LoadRun:
                 health=health,
                 added=added,
                 highest_rate=found,
+                remarks=[f"{self._busy}: that is in every latency"] if self._busy else [],
             ),
         )
         if self.earlier is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from loadtests.baseline import BLOCKS
@@ -95,6 +95,7 @@ class Outcome:
     health: list[Health]
     added: Mapping[str, Mapping[str, float]]
     highest_rate: Mapping[str, Any] | None
+    remarks: list[str] = field(default_factory=list)
 
 
 def document(
@@ -109,6 +110,7 @@ def document(
         "about": {name: dict(table) for name, table in about.items()},
         "exit_code": outcome.exit_code,
         "broken": outcome.broken,
+        "remarks": outcome.remarks,
         "rows": rows_of(recorder),
         "verdicts": [asdict(verdict) for verdict in outcome.verdicts],
         "failures": [

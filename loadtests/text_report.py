@@ -94,6 +94,7 @@ def summary(report: Mapping[str, Any]) -> str:
         for each in report["generator"]
         if each["warning"]
     ]
+    lines += [f"WARNING: {remark}." for remark in report["remarks"]]
     lines += [f"Against the baseline: {change['text']}" for change in report["changes"]]
     lines += [f"BROKEN: {each}" for each in report["broken"]]
     return "\n".join(lines)
