@@ -1,0 +1,98 @@
+"""The benchmark's tables, page and document, from figures that were made up."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loadtests.compare.document import write_document
+from loadtests.compare.page import render_page
+from loadtests.compare.summary import comparison_table, cpu_spread, targets_table
+
+MARKERS = ("contenders", "result", "targets", "sweeps", "memory")
+
+
+def contender(name: str, rate: float, ours_for_one: float | None) -> dict[str, Any]:
+    return {
+        "name": name, "title": f"<{name}>", "does": "the job", "version": "1.0", "requests_per_second": rate,
+        "ours_for_one": ours_for_one, "p50_ms": 1.0, "p90_ms": 2.0, "p99_ms": 3.5, "p99_to_p50": 3.5,
+        "cpu_microseconds": None if name == "direct" else 80.0, "single_p50_ms": 0.3, "single_added_ms": 0.2,
+    }  # fmt: skip
+
+
+def point(x: int, cpu: float) -> dict[str, Any]:
+    return {"x": x, "requests_per_second": 1000.0, "p50": 1.0, "p99": 2.0, "cpu_microseconds": cpu}
+
+
+def a_run() -> dict[str, Any]:
+    return {
+        "finished": "2026-11-24 12:00 UTC",
+        "machine": {"processor": "P", "cores": "2", "system": "Linux", "Python": "3.11", "wrk": "4"},
+        "rounds": 5,
+        "seconds": 5.0,
+        "contenders": [contender("ours", 9000, 1.0), contender("direct", 40000, 0.2), contender("envoy", 10000, 0.91)],
+        "skipped": [{"name": "haproxy", "title": "HAProxy", "reason": "not installed"}],
+        "sweeps": [{"name": "routes", "title": "Routes", "series": {"ours": [point(3, 80.0), point(1000, 84.0)]}}],
+        "memory": [{"seconds": 60.0 * minute, "megabytes": 90.0, "requests_per_second": 9e3} for minute in range(4)],
+    }
+
+
+def test_a_target_is_met_or_missed_by_its_figure() -> None:
+    verdicts = {row[0]: row[3] for row in targets_table(a_run())[1:]}
+    assert verdicts == {
+        "requests/s of <envoy>": "met",
+        "p99 at 64 connections": "missed",
+        "added to a direct call's median": "met",
+        "CPU a request over routes": "met",
+        "memory over 3 minutes": "met",
+    }
+
+
+def test_growth_is_told_from_the_cheapest_to_the_dearest_point() -> None:
+    sweep = {"series": {"ours": [point(1, 90.0), point(10, 80.0), point(100, 100.0)]}}
+    assert cpu_spread(sweep) == pytest.approx(0.25)
+
+
+def test_the_table_leaves_blank_what_has_no_meaning() -> None:
+    rows = {row[0]: row for row in comparison_table(a_run())}
+    assert rows["<ours>"][2] == ""
+    assert rows["<direct>"][3] == ""
+    assert rows["<envoy>"][2] == "0.91"
+
+
+def test_the_page_needs_nothing_from_elsewhere_and_escapes_names() -> None:
+    page = render_page(a_run())
+    assert "<svg" in page
+    assert "&lt;envoy&gt;" in page
+    assert "<envoy>" not in page
+    assert not re.search(r"<script|src=|href=|url\(", page)
+
+
+def test_the_document_changes_only_between_its_markers(tmp_path: Path) -> None:
+    path = tmp_path / "performance.md"
+    blocks = "\n".join(f"before {name}\n<!-- bench:{name} -->\nold\n<!-- /bench:{name} -->" for name in MARKERS)
+    path.write_text(blocks + "\nthe end\n")
+    write_document(path, a_run())
+    once = path.read_text()
+    write_document(path, a_run())
+    assert path.read_text() == once
+    assert "old" not in once
+    assert once.endswith("the end\n")
+    assert "| <envoy> |" in once
+    assert "not installed" in once
+
+
+def test_a_document_without_markers_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "performance.md"
+    path.write_text("nothing here\n")
+    with pytest.raises(ValueError, match="bench:contenders"):
+        write_document(path, a_run())
+    assert path.read_text() == "nothing here\n"
+
+
+def test_the_projects_document_has_all_the_markers() -> None:
+    text = (Path(__file__).resolve().parent.parent.parent / "docs" / "performance.md").read_text()
+    assert all(f"<!-- bench:{name} -->" in text and f"<!-- /bench:{name} -->" in text for name in MARKERS)
