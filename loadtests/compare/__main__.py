@@ -44,6 +44,8 @@ def main(arguments: list[str] | None = None) -> int:
     except (Missing, DidNotStart, MeasurementFailed) as error:
         print(f"The benchmark can't go on: {error}", file=sys.stderr)
         return 1
+    finally:
+        clean(WORK)
     _write(values, write_docs=chosen.write_docs)
     return 0
 

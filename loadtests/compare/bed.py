@@ -21,6 +21,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent.parent
 PASSWORD = "nine bright benches"  # noqa: S105 - of a user that lives as long as a benchmark
 HUGE_RATE = "100000000/minute"
 WHOLE_SECONDS = 20.0
+READABLE_LOG_BYTES = 1_000_000
 
 
 @dataclass
@@ -144,6 +145,9 @@ def render(template: str, target: Path, **values: object) -> Path:
 
 
 def clean(work: Path) -> None:
-    """Leave nothing of an earlier run but the sessions' state and what is installed."""
+    """Leave nothing of a run but the sessions' state, what is installed, and logs short enough to be read."""
     for name in ("documents", "upstream-bodies", "nginx-bodies", "nginx-proxied", "unused"):
         shutil.rmtree(work / name, ignore_errors=True)
+    for log in work.glob("*.log"):
+        if log.stat().st_size > READABLE_LOG_BYTES:
+            log.unlink()
