@@ -73,7 +73,8 @@ def test_states_that_open_on_a_click(world: UiWorld, sign_in: SignIn, theme: str
     page.goto("/admin/students")
     for summary in page.locator("details[data-menu] > summary").all():
         summary.click()
-        watched.check_accessibility(f"the menu {summary.inner_text()}")
+        # What an open menu covers for the moment is too small to be hit, and isn't meant to be.
+        watched.check_accessibility(f"the menu {summary.inner_text()}", within="details[data-menu][open]")
         page.keyboard.press("Escape")
     page.locator('input[name="id"]').first.check()
     expect(page.locator(".bulk")).to_be_visible()

@@ -80,9 +80,9 @@ class Watched:
         left = [text for text in self.complaints if not any(part in text for part in expected)]
         assert not left, left
 
-    def check_accessibility(self, state: str = "") -> None:
-        """Fails on whatever axe-core finds in the page as it is now."""
-        found = self.page.evaluate("tags => axe.run(document, {runOnly: tags})", AXE_RULES)
+    def check_accessibility(self, state: str = "", *, within: str = "html") -> None:
+        """Fails on whatever axe-core finds in the page as it is now, or in a part of it."""
+        found = self.page.evaluate("([part, tags]) => axe.run(part, {runOnly: tags})", [within, AXE_RULES])
         told = [
             f"{violation['id']}: {node['target']} {node['failureSummary']}"
             for violation in found["violations"]
