@@ -1,7 +1,9 @@
-"""A registrar at work: adds a student, edits with If-Match, runs into a colleague's edit, deletes, restores."""
+"""A registrar at work: adds, edits with If-Match, runs into a colleague's edit, deletes, restores, imports a file."""
 
 from __future__ import annotations
 
+import csv
+import io
 import random
 import secrets
 from typing import Any
@@ -15,6 +17,9 @@ from loadtests.scenario import Scenario
 ROLE = "registrar"
 PROGRAM = "Load test"
 """Browsing leaves students of this program alone: they come and go."""
+
+
+CLASS_SIZE = 20
 
 
 def new_student() -> dict[str, Any]:
@@ -120,6 +125,31 @@ class Registrar(Scenario):
             return None if len(answer.json()["items"]) == 3 else "wrong body: a history that isn't whole"
 
         self.call("GET", f"{path}/history", "/students/{id}/history", token=token, check=tells_all)
+
+    @tag("write", "import")
+    @task(1)
+    def import_a_class(self) -> None:
+        """A small CSV file of new students; an answer of 202 would mean that it takes more than two seconds."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, new_student().keys())
+        writer.writeheader()
+        writer.writerows(new_student() for _ in range(CLASS_SIZE))
+
+        def all_are_there(answer: Answer) -> str | None:
+            body = answer.json()
+            right = body["state"] == "done" and body["counts"] == {"created": CLASS_SIZE}
+            return None if right else "wrong body: an import that didn't create every row"
+
+        self.call(
+            "POST",
+            "/students/import",
+            "/students/import",
+            token=self.accounts.token(ROLE),
+            data=text.getvalue().encode(),
+            headers={"Content-Type": "text/csv; charset=utf-8"},
+            expected=(201,),
+            check=all_are_there,
+        )
 
     def _add(self, body: dict[str, Any], token: str, headers: dict[str, str] | None = None) -> dict[str, Any] | None:
         answer = self.call(

@@ -81,10 +81,13 @@ def test_everybody_at_once_is_answered_rightly(tmp_path: Path, system: System) -
 
 
 def test_tags_choose_what_a_scenario_does(tmp_path: Path, system: System) -> None:
-    run = run_locust(tmp_path, system.gateway, "Registrar", "--tags", "delete", "--users", "2", "--think", "0.1")
+    run = run_locust(
+        tmp_path, system.gateway, "Registrar", "--tags", "delete", "import", "--users", "2", "--think", "0.1"
+    )
     assert run.code == 0, run.output
     routes = {row["route"] for row in run.report["rows"] if row["route"]}
     assert "POST /students/{id}/restore" in routes
+    assert "POST /students/import" in routes
     assert "PATCH /students/{id}" not in routes
 
 
