@@ -23,7 +23,7 @@ run: $(VENV)/installed-run ## start the whole system on this machine; Ctrl-C sto
 
 .PHONY: test
 test: $(VENV)/installed-dev ## the whole test suite; ARGS="-k login" narrows it
-	@$(PYTHON_IN_VENV) -m pytest -n $(TEST_WORKERS) --dist loadgroup $(ARGS)
+	@$(PYTHON_IN_VENV) -m tests.run -n $(TEST_WORKERS) $(ARGS)
 
 .PHONY: bench
 bench: $(VENV)/installed-dev ## the gateway beside Envoy, HAProxy, nginx, Fastify; ARGS="--help" for more
