@@ -7,6 +7,8 @@ import contextlib
 import itertools
 from collections.abc import Sequence
 
+from tests.support.closing import close_all
+
 CHECK_SECONDS = 0.1
 READY = b"GET /readyz?core=true HTTP/1.1\r\nHost: balancer\r\nConnection: close\r\n\r\n"
 
@@ -20,6 +22,7 @@ class TcpBalancer:
         self._ports = ports
         self._turn = itertools.count()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._writers: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
@@ -34,6 +37,7 @@ class TcpBalancer:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await close_all(self._writers)
 
     def _spawn(self, task: asyncio.Task[None]) -> None:
         self._tasks.add(task)
@@ -45,19 +49,23 @@ class TcpBalancer:
             with contextlib.suppress(OSError, TimeoutError):
                 async with asyncio.timeout(2):
                     reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                    self._writers.add(writer)
                     writer.write(READY)
                     is_ready = (await reader.readline()).startswith(b"HTTP/1.1 200 ")
                     writer.close()
+                    self._writers.discard(writer)
             (self.ready.add if is_ready else self.ready.discard)(port)
             await asyncio.sleep(CHECK_SECONDS)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         ready = sorted(self.ready)
+        self._writers.add(writer)
         try:
             there = await asyncio.open_connection("127.0.0.1", ready[next(self._turn) % len(ready)])
         except (OSError, ZeroDivisionError):
             writer.close()
             return
+        self._writers.add(there[1])
         self._spawn(asyncio.create_task(_carry(reader, there[1])))
         self._spawn(asyncio.create_task(_carry(there[0], writer)))
 

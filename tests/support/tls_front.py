@@ -14,6 +14,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests.support.closing import close_all
+
 
 def make_certificate(folder: Path) -> tuple[Path, Path]:
     """A self-signed certificate for 127.0.0.1 and its key, as PEM files."""
@@ -49,6 +51,7 @@ class TlsFront:
         self._context.load_cert_chain(certificate, key)
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._writers: list[asyncio.StreamWriter] = []
         self.port = 0
 
     async def start(self) -> None:
@@ -61,9 +64,11 @@ class TlsFront:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await close_all(self._writers)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there_reader, there_writer = await asyncio.open_unix_connection(self._socket_path)
+        self._writers += [writer, there_writer]
         for source, sink in ((reader, there_writer), (there_reader, writer)):
             task = asyncio.create_task(_copy(source, sink))
             self._tasks.add(task)

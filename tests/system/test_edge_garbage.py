@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 
-from gateway.edge import Exchange
+from gateway.edge import EdgeLimits, Exchange
 from tests.support.edge_server import edge_server
 from tests.support.wait import until
 
@@ -16,7 +16,7 @@ def exchanges() -> int:
 
 
 def test_answered_requests_are_freed_without_the_garbage_collector() -> None:
-    with edge_server() as server, server.connect() as client:
+    with edge_server(EdgeLimits()) as server, server.connect() as client:
         gc.collect()
         gc.disable()
         try:

@@ -20,6 +20,7 @@ import pytest
 import redis
 
 from servicekit.valkey_process import ValkeyProcess, start_valkey
+from tests.support.closing import close_all
 from tests.support.edge_server import Response
 from tests.support.gateway_process import (
     REPOSITORY,
@@ -210,6 +211,7 @@ def test_an_upstream_process_that_hangs_is_a_504_one_that_dies_a_502_and_both_co
 def slow_link(upstreams: Upstreams, port: int, seconds: float) -> Iterator[int]:
     """The port of a way to Redis on which replies take their time."""
     tasks: set[asyncio.Task[None]] = set()
+    writers: list[asyncio.StreamWriter] = []
 
     async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, delay: float) -> None:
         while data := await reader.read(65536):
@@ -219,6 +221,7 @@ def slow_link(upstreams: Upstreams, port: int, seconds: float) -> Iterator[int]:
 
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         other_reader, other_writer = await asyncio.open_connection("127.0.0.1", port)
+        writers.extend((writer, other_writer))
         for work in (carry(reader, other_writer, 0), carry(other_reader, writer, seconds)):
             tasks.add(asyncio.create_task(work))
 
@@ -227,6 +230,7 @@ def slow_link(upstreams: Upstreams, port: int, seconds: float) -> Iterator[int]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await close_all(writers)
 
     server = upstreams.run(asyncio.start_server(accept, "127.0.0.1", 0))
     yield server.sockets[0].getsockname()[1]
