@@ -282,11 +282,12 @@ def test_options_asterisk_is_answered(server: EdgeServer) -> None:
 
 
 def test_overload_is_a_503_problem() -> None:
-    with edge_server(limit_concurrency=2) as server, server.connect() as first, server.connect() as second:
+    with edge_server(limit_concurrency=2) as server, server.connect() as first:
         first.send(get("/wait"))
         assert until(lambda: server.seen.requests)
-        second.send(GET)
-        answer = second.response()
+        with server.connect() as second:  # only now: connections count, too
+            second.send(GET)
+            answer = second.response()
         assert (answer.status, answer.headers["retry-after"]) == (503, "1")
         assert answer.json()["request_id"] == answer.headers["x-request-id"]
         assert (server.refused[-1].reason, server.refused[-1].reached_application) == ("overloaded", False)
