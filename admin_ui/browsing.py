@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Self
+from typing import Self, TypedDict
 from urllib.parse import urlencode
 
 LONGEST_TRAIL = 12
@@ -12,9 +12,76 @@ LONGEST_FILTER = 200  # characters; nothing that is filtered by is longer
 NO_FILTERS: Mapping[str, Collection[str]] = {}
 
 
+class Paged:
+    """Turning pages and choosing an order, for a list whose state says where its page begins.
+
+    ``cursor`` is where the page begins, ``trail`` where those before it began, without the first.
+    """
+
+    sort: str
+    cursor: str
+    trail: tuple[str, ...]
+    page: int
+    page_size: int
+
+    def url(self, **changes: str) -> str:
+        """The address from the first page on, with filters or the order set anew."""
+        raise NotImplementedError
+
+    def address_at(self, cursor: str, trail: tuple[str, ...], page: int) -> str:
+        """The address of another page of the same list."""
+        raise NotImplementedError
+
+    def next_url(self, cursor: str) -> str:
+        """The page that begins at ``cursor``."""
+        trail = (*self.trail, self.cursor)[-LONGEST_TRAIL:] if self.cursor else ()
+        return self.address_at(cursor, trail, self.page + 1)
+
+    def previous_url(self) -> str | None:
+        """The page before; None on the first, and where the trail is lost."""
+        if self.page <= 1:
+            return None
+        if not self.trail:
+            return self.url() if self.page == 2 else None
+        return self.address_at(self.trail[-1], self.trail[:-1], self.page - 1)
+
+    def sort_url(self, name: str) -> str:
+        """Sorted by ``name``; the other way round when it is sorted by it already."""
+        return self.url(sort=f"-{name}" if self.sort == name else name)
+
+    def direction(self, name: str) -> str:
+        """For ``aria-sort``."""
+        if self.sort.removeprefix("-") != name:
+            return "none"
+        return "descending" if self.sort.startswith("-") else "ascending"
+
+    @property
+    def first_shown(self) -> int:
+        """The number of the first row, counted from 1."""
+        return (self.page - 1) * self.page_size + 1
+
+
+class Place(TypedDict):
+    """Where in a list an address is."""
+
+    cursor: str
+    trail: tuple[str, ...]
+    page: int
+
+
+def place_in(query: Mapping[str, str]) -> Place:
+    """Read the place; what can't be is the beginning."""
+    cursor, number = query.get("cursor", ""), query.get("page", "")
+    return {
+        "cursor": cursor,
+        "trail": tuple(part for part in query.get("trail", "").split("~") if part) if cursor else (),
+        "page": int(number) if cursor and number.isascii() and number.isdigit() and len(number) < 7 else 1,
+    }
+
+
 @dataclass(frozen=True)
-class Browsing:
-    """What is shown. ``cursor`` is where the page begins, ``trail`` where those before it began, without the first."""
+class Browsing(Paged):
+    """What is shown."""
 
     path: str
     page_size: int
@@ -41,14 +108,12 @@ class Browsing:
         """
         asked = {name: query.get(name, "").strip()[:LONGEST_FILTER] for name in filters}
         asked = {name: value for name, value in asked.items() if not filters[name] or value in filters[name]}
-        sort, cursor, number = query.get("sort", ""), query.get("cursor", ""), query.get("page", "")
+        sort = query.get("sort", "")
         return replace(
             self,
             filters={name: value for name, value in asked.items() if value},
             sort=sort if sort.removeprefix("-") in sorts else self.default_sort,
-            cursor=cursor,
-            trail=tuple(part for part in query.get("trail", "").split("~") if part) if cursor else (),
-            page=int(number) if cursor and number.isascii() and number.isdigit() and len(number) < 7 else 1,
+            **place_in(query),
         )
 
     def api_page(self) -> dict[str, str | int]:
@@ -77,30 +142,5 @@ class Browsing:
                 shown["trail"] = "~".join(self.trail)
         return self.path + ("?" + urlencode(shown) if shown else "")
 
-    def next_url(self, cursor: str) -> str:
-        """The page that begins at ``cursor``."""
-        trail = (*self.trail, self.cursor)[-LONGEST_TRAIL:] if self.cursor else ()
-        return replace(self, cursor=cursor, trail=trail, page=self.page + 1).address()
-
-    def previous_url(self) -> str | None:
-        """The page before; None on the first, and where the trail is lost."""
-        if self.page <= 1:
-            return None
-        if not self.trail:
-            return self.url() if self.page == 2 else None
-        return replace(self, cursor=self.trail[-1], trail=self.trail[:-1], page=self.page - 1).address()
-
-    def sort_url(self, name: str) -> str:
-        """Sorted by ``name``; the other way round when it is sorted by it already."""
-        return self.url(sort=f"-{name}" if self.sort == name else name)
-
-    def direction(self, name: str) -> str:
-        """For ``aria-sort``."""
-        if self.sort.removeprefix("-") != name:
-            return "none"
-        return "descending" if self.sort.startswith("-") else "ascending"
-
-    @property
-    def first_shown(self) -> int:
-        """The number of the first row, counted from 1."""
-        return (self.page - 1) * self.page_size + 1
+    def address_at(self, cursor: str, trail: tuple[str, ...], page: int) -> str:
+        return replace(self, cursor=cursor, trail=trail, page=page).address()

@@ -21,14 +21,13 @@ def students_router() -> APIRouter:
 
 
 def reads(router: APIRouter, path: str, **documentation: Any) -> Callable[[Endpoint], Endpoint]:
-    """GET and HEAD; what isn't one student answers with and without its trailing slash, without a redirect."""
+    """GET; what isn't one student answers with and without its trailing slash, without a redirect."""
 
     def add(endpoint: Endpoint) -> Endpoint:
         router.get(path, **documentation)(endpoint)
-        router.head(path, include_in_schema=False)(endpoint)
         if path != "/{student_id}":
             twin = path.removesuffix("/") if path.endswith("/") else f"{path}/"
-            router.api_route(twin, methods=["GET", "HEAD"], include_in_schema=False)(endpoint)
+            router.get(twin, include_in_schema=False)(endpoint)
         return endpoint
 
     return add
