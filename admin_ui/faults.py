@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import quote
 
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.middleware import Middleware
+from starlette.types import Receive, Scope, Send
 
 from admin_ui.api import SessionEnded
 from admin_ui.browser import SIGN_IN, go_to, here, is_htmx
@@ -22,6 +22,7 @@ from admin_ui.view import render
 from admin_ui.visitor import NotSignedIn, cookie_name, current_session, drop_session_cookie, services_of
 from servicekit.app import problem_response
 from servicekit.logs import get_logger
+from servicekit.middleware import CatchErrors
 from servicekit.problems import ServiceUnavailable, phrase_of
 
 log = get_logger()
@@ -62,33 +63,15 @@ class Fault:
     retry_after: int | None = None
 
 
-class ErrorPages:
-    """Shows whatever goes wrong inside as a page; outside of pages it lets everything through."""
+def error_pages() -> Middleware:
+    """The layer that shows whatever goes wrong inside a page as a page."""
+    return Middleware(CatchErrors, covers=is_page, tell=tell_by_page)
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not is_page(scope):
-            await self.app(scope, receive, send)
-            return
-        started = False
-
-        async def watch(message: Message) -> None:
-            nonlocal started
-            started = started or message["type"] == "http.response.start"
-            await send(message)
-
-        try:
-            await self.app(scope, receive, watch)
-        except asyncio.CancelledError:
-            raise
-        except Exception as error:
-            if started:
-                raise
-            request = Request(scope, receive)
-            response = await answer_for(request, error)
-            await response(scope, receive, send)
+async def tell_by_page(error: Exception, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer an error with a page."""
+    response = await answer_for(Request(scope, receive), error)
+    await response(scope, receive, send)
 
 
 async def answer_for(request: Request, error: Exception) -> Response:

@@ -77,7 +77,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         version="0.1.0",
         lifespan=lifespan,
         readiness={"redis": store.ping, "gateway": client.check},
-        middleware=[Middleware(PageHeaders), Middleware(faults.ErrorPages), Middleware(SameOriginWrites)],
+        middleware=[Middleware(PageHeaders), faults.error_pages(), Middleware(SameOriginWrites)],
     )
     app.state.services = Services(settings, client, store)
     faults.install(app)

@@ -76,18 +76,41 @@ def route_template(scope: Scope) -> str:
     return str(route) if route else "unmatched"
 
 
+Covers = Callable[[Scope], bool]
+Tell = Callable[[Exception, Scope, Receive, Send], Awaitable[None]]
+
+
+def is_http(scope: Scope) -> bool:
+    """Whether this is a request, not the lifespan."""
+    return bool(scope["type"] == "http")
+
+
+async def tell_by_problem(error: Exception, scope: Scope, _: Receive, send: Send) -> None:
+    """Turn what nobody expected into a 500 problem, logged without the exception's message."""
+    if not isinstance(error, HTTPException):
+        log.error("unhandled_error", exc_info=error)
+        error = InternalError("Something went wrong here. Quote the request id when you report it.")
+    await send_problem(error, scope, send)
+
+
 class CatchErrors:
-    """Turns what nobody expected into a 500 problem, logged without the exception's message.
+    """Answers whatever goes wrong inside.
 
     An exception after the answer has begun is raised on: the server then breaks the connection, and the
     client sees a broken message rather than one that looks complete.
+
+    Args:
+        covers: The requests that this is for; all others pass.
+        tell: Answers an error.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, covers: Covers = is_http, tell: Tell = tell_by_problem) -> None:
         self.app = app
+        self._covers = covers
+        self._tell = tell
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if not self._covers(scope):
             await self.app(scope, receive, send)
             return
         started = False
@@ -104,10 +127,7 @@ class CatchErrors:
         except Exception as error:
             if started:
                 raise
-            if not isinstance(error, HTTPException):
-                log.exception("unhandled_error", exc_info=error)
-                error = InternalError("Something went wrong here. Quote the request id when you report it.")
-            await send_problem(error, scope, send)
+            await self._tell(error, scope, receive, send)
 
 
 class HeadAsGet:

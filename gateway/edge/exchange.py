@@ -150,7 +150,7 @@ class Exchange:
         except asyncio.CancelledError:
             self._fail()
             raise
-        except Exception:
+        except Exception:  # the server's last line: whatever the application raises ends this request alone
             _logger.exception("Exception in ASGI application")
             self._fail()
         else:
