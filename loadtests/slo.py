@@ -1,7 +1,8 @@
 """Service level objectives: `slo.toml` read strictly, and a run held against them. Pure.
 
-An objective belongs to a scenario or to a route. What has none of its own is held against `[default]`. Every problem
-with the file is one ValueError that names the table and the key.
+An objective belongs to a scenario or to a route. What has none of its own is held against `[default]`. `[alerts]` says
+how the same objectives are watched in production. Every problem with the file is one ValueError that names the table
+and the key.
 """
 
 from __future__ import annotations
@@ -19,12 +20,23 @@ ADDED = {f"added_{name}": fraction for name, fraction in PERCENTILES.items()}
 
 
 @dataclass(frozen=True)
+class Alerting:
+    """How alerts watch the objectives: `loadtests.alert_rules` makes rules of them, a run has no use for it."""
+
+    window_minutes: int = 5
+    hold_minutes: int = 5
+    fewest_requests: int = 100
+    failure_ratio: float = 0.01
+
+
+@dataclass(frozen=True)
 class Objectives:
     """What `slo.toml` says: measure → limit, by scenario and by route."""
 
     default: Mapping[str, float]
     scenarios: Mapping[str, Mapping[str, float]]
     routes: Mapping[str, Mapping[str, float]]
+    alerting: Alerting = Alerting()
 
     def of_scenario(self, name: str) -> Mapping[str, float]:
         return {**self.default, **self.scenarios.get(name, {})}
@@ -68,21 +80,30 @@ def read_objectives(text: str) -> Objectives:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"not TOML: {error}") from None
-    if unknown := document.keys() - {"default", "scenarios", "routes"}:
+    if unknown := document.keys() - {"default", "scenarios", "routes", "alerts"}:
         raise ValueError(f"[{min(unknown)}] is not a table of this file")
     return Objectives(
         default=_limits("default", document.get("default", {})),
         scenarios={name: _limits(f"scenarios.{name}", table) for name, table in document.get("scenarios", {}).items()},
         routes={name: _limits(f'routes."{name}"', table) for name, table in document.get("routes", {}).items()},
+        alerting=_alerting(document.get("alerts", {})),
     )
 
 
-def _limits(where: str, table: Any) -> dict[str, float]:
+def _alerting(table: Any) -> Alerting:
+    found = _limits("alerts", table, tuple(Alerting.__dataclass_fields__))
+    ratio = found.pop("failure_ratio", Alerting.failure_ratio)
+    if fraction := next((name for name, value in found.items() if value < 1 or value != int(value)), None):
+        raise ValueError(f"[alerts] {fraction} = {found[fraction]!r} is not a whole number from 1 up")
+    return Alerting(failure_ratio=ratio, **{name: int(value) for name, value in found.items()})
+
+
+def _limits(where: str, table: Any, allowed: tuple[str, ...] = MEASURES) -> dict[str, float]:
     if not isinstance(table, dict):
         raise ValueError(f"[{where}] is not a table")
     for measure, limit in table.items():
-        if measure not in MEASURES:
-            raise ValueError(f"[{where}] {measure} is not one of {', '.join(MEASURES)}")
+        if measure not in allowed:
+            raise ValueError(f"[{where}] {measure} is not one of {', '.join(allowed)}")
         if isinstance(limit, bool) or not isinstance(limit, int | float) or limit < 0:
             raise ValueError(f"[{where}] {measure} = {limit!r} is not a number from 0 up")
     return dict(table)

@@ -15,6 +15,8 @@ import gateway.gateway_metrics
 import servicekit.health
 import servicekit.http_metrics
 import servicekit.log_sink
+from loadtests.alert_rules import BUCKETS, SLO_FILE, NoMeaning, bucket_for, render
+from loadtests.slo import read_objectives
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 OBSERVABILITY = REPOSITORY / "deploy" / "observability"
@@ -41,8 +43,9 @@ def series_of_the_code() -> dict[str, frozenset[str]]:
 
 
 def alerts() -> list[dict[str, Any]]:
-    document = yaml.safe_load((OBSERVABILITY / "alerts.yml").read_text())
-    return [rule for group in document["groups"] for rule in group["rules"]]
+    scraping = yaml.safe_load((OBSERVABILITY / "prometheus.yml").read_text())
+    documents = [yaml.safe_load((OBSERVABILITY / name).read_text()) for name in scraping["rule_files"]]
+    return [rule for document in documents for group in document["groups"] for rule in group["rules"]]
 
 
 def panels() -> list[dict[str, Any]]:
@@ -81,6 +84,36 @@ def test_every_alert_says_how_urgent_it_is_and_where_the_runbook_has_it() -> Non
         assert rule["labels"]["severity"] in {"page", "ticket"}
         assert rule["annotations"]["summary"]
         assert rule["annotations"]["runbook"] in anchors, rule["alert"]
+
+
+def test_the_rules_that_prometheus_reads_are_all_there_and_given_to_its_container() -> None:
+    scraping = yaml.safe_load((OBSERVABILITY / "prometheus.yml").read_text())
+    assert set(scraping["rule_files"]) == {path.name for path in OBSERVABILITY.glob("*alerts.yml")}
+    mounted = yaml.safe_load((OBSERVABILITY / "compose.yaml").read_text())["services"]["prometheus"]["volumes"]
+    for name in scraping["rule_files"]:
+        assert f"./deploy/observability/{name}:/etc/prometheus/{name}:ro" in mounted
+
+
+def test_the_alerts_on_objectives_are_what_the_load_tests_objectives_give() -> None:
+    committed = (OBSERVABILITY / "slo_alerts.yml").read_text()
+    assert committed == render(read_objectives(SLO_FILE.read_text())), "run `python -m loadtests.alert_rules`"
+    assert BUCKETS == servicekit.http_metrics.BUCKETS
+
+
+def test_an_objective_between_two_buckets_is_watched_at_the_next_one_above() -> None:
+    assert [bucket_for(limit) for limit in (1, 50, 51, 150, 10_000)] == [0.001, 0.05, 0.1, 0.25, 10.0]
+    with pytest.raises(NoMeaning, match="above every bucket"):
+        bucket_for(10_001)
+
+
+def test_another_objective_gives_another_rule_and_an_unknown_scenario_an_error() -> None:
+    changed = render(read_objectives("[scenarios.browsing]\np95_ms = 90\n[alerts]\nwindow_minutes = 7"))
+    (rule,) = [each for each in yaml.safe_load(changed)["groups"][0]["rules"] if each["alert"] == "BrowsingSlow"]
+    assert 'le="0.1"' in rule["expr"]
+    assert "> 0.05" in rule["expr"]
+    assert "[7m]" in rule["expr"]
+    with pytest.raises(NoMeaning, match="strolling"):
+        render(read_objectives("[scenarios.strolling]\np95_ms = 90"))
 
 
 def test_prometheus_scrapes_every_process_where_compose_has_it() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from loadtests.alert_rules import RULES_FILE
+from loadtests.fill import sign_in
+from loadtests.plain_client import ask
 from tests.support.locust_runs import REPOSITORY, answers, run_locust
 from tests.support.ports import free_port
 from tests.support.started_stack import StartedStack, free_port_offset
@@ -19,6 +23,9 @@ from tests.support.wait import until
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180), pytest.mark.xdist_group("loadtests-real")]
 
 OUT_OF_REACH = "10000000/minute"
+SELECTOR = re.compile(r"(\w+)\{(\w+[=!][^}]*(?:\{[^}]*\}[^}]*)?)\}\[")
+MATCHER = re.compile(r'(\w+)(=~|!=|!~|=)"([^"]*)"')
+LABEL = re.compile(r'(\w+)="([^"]*)"')
 
 
 @dataclass(frozen=True)
@@ -68,6 +75,30 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
             limited.terminate()
             limited.wait(20)
         stack.close()
+
+
+def test_the_alerts_on_objectives_ask_for_what_the_running_services_count(system: System) -> None:
+    """Every selector of the rules, with the names and values of its labels, finds a series in some `/metrics`."""
+    token = sign_in(system.gateway, "admin", "admin")
+    student = ask("GET", f"{system.gateway}/students/?limit=1", token=token).json()["items"][0]["id"]
+    for method, path in (("GET", f"/students/{student}"), ("DELETE", "/students/x"), ("GET", "/admin/login")):
+        ask(method, system.gateway + path, token=token)
+    series = [
+        (line.partition("{")[0], dict(LABEL.findall(line)))
+        for url in (system.gateway, system.direct)
+        for line in ask("GET", f"{url}/metrics", token=token).content.decode().splitlines()
+    ]
+    selectors = set(SELECTOR.findall(RULES_FILE.read_text()))
+    assert len(selectors) > 20
+    for name, text in selectors:
+        wanted = MATCHER.findall(text)
+        found = any(seen == name and all(holds(labels, *each) for each in wanted) for seen, labels in series)
+        assert found or 'status=~"5' in text, f"{name}{{{text}}} finds nothing"
+
+
+def holds(labels: dict[str, str], name: str, sign: str, value: str) -> bool:
+    is_like = re.fullmatch(value if "~" in sign else re.escape(value), labels.get(name, "")) is not None
+    return is_like != sign.startswith("!")
 
 
 def test_everybody_at_once_is_answered_rightly(tmp_path: Path, system: System) -> None:

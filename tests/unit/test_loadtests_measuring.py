@@ -111,6 +111,8 @@ def test_an_objective_that_was_not_measured_is_not_met() -> None:
         ("[default]\np50_ms = true", "[default] p50_ms = True is not a number"),
         ("default = 3", "[default] is not a table"),
         ("[default", "not TOML"),
+        ("[alerts]\np50_ms = 1", "[alerts] p50_ms is not one of window_minutes, hold_minutes"),
+        ("[alerts]\nhold_minutes = 1.5", "[alerts] hold_minutes = 1.5 is not a whole number"),
     ],
 )
 def test_a_mistake_in_the_objectives_is_named(text: str, named: str) -> None:
