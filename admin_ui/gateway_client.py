@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Any
+from typing import Any, BinaryIO
 
 import httpx2
 import orjson
@@ -33,9 +33,9 @@ class Answer:
 
 @dataclass(frozen=True)
 class SentFile:
-    """A file to send, with the other fields of its form."""
+    """A file to send, with the other fields of its form. It is read from its start, piece by piece as it is sent."""
 
-    content: bytes
+    content: BinaryIO
     fields: Mapping[str, str]
 
 

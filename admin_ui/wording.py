@@ -141,6 +141,12 @@ def count(value: int) -> str:
     return f"{value:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
 
 
+def megabytes(value: int) -> str:
+    """A number of bytes as ``10 MB``, as people call 10 MiB too; never more than it is."""
+    tenths = value * 10 // 2**20
+    return f"{tenths // 10} MB" if tenths >= 100 or tenths % 10 == 0 else f"{tenths / 10} MB"
+
+
 FILTERS: dict[str, Callable[..., Any]] = {
     "count": count,
     "day": day,
@@ -148,6 +154,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "full_name": full_name,
     "initials": initials,
     "json": as_json,
+    "megabytes": megabytes,
     "moment": moment,
     "outcome_label": outcome_label,
     "plain": plain,
