@@ -61,6 +61,51 @@ def test_a_file_with_errors_is_previewed_mapped_imported_and_undone(world: UiWor
     rita.check_accessibility("the list of imports")
 
 
+def test_on_a_phone_columns_and_preview_fit(sign_in: SignIn) -> None:
+    rita = sign_in("rita", width=390, theme="dark")
+    page = rita.page
+    page.goto("/admin/imports/new")
+    header = "first_name,last_name,email,date_of_birth,program,year,Something that nobody knows"
+    page.set_input_files("#f-file", a_csv(header, "Phil,Phone,phil.phone@example.org,2010-01-01,Arts,3,x"))
+    page.get_by_role("button", name="Preview", exact=True).click()
+    expect(page.locator("#will")).to_be_visible()
+    rita.check_accessibility("a preview on a phone")
+    fields = page.locator(".mapping select").all()
+    assert all(box["x"] >= 0 and box["x"] + box["width"] <= 390 for field in fields if (box := field.bounding_box()))
+
+
+def test_what_is_previewed_is_not_imported_once_the_form_says_something_else(world: UiWorld, sign_in: SignIn) -> None:
+    page = sign_in("rita").page
+    page.goto("/admin/imports/new")
+    page.set_input_files("#f-file", a_csv("first_name,last_name,email", "Olaf,Outdated,olaf.outdated@example.org"))
+    for change in (
+        lambda: page.get_by_label("first_name", exact=True).select_option("preferred_name"),
+        lambda: page.get_by_label("Empty cells").select_option("clear"),
+        lambda: page.set_input_files("#f-file", a_csv("first_name,last_name,email", "Nora,New,nora.new@example.org")),
+    ):
+        page.get_by_role("button", name="Preview", exact=True).click()
+        expect(page.locator("#will")).to_be_visible()
+        change()
+        expect(page.get_by_role("button", name="Import now")).to_have_count(0)
+        expect(page.locator("#commit")).to_have_count(0)
+    # Of another file nothing is left to be mapped, either.
+    expect(page.locator(".mapping")).to_have_count(0)
+
+
+def test_a_preview_with_errors_can_be_gone_on_with_later(world: UiWorld, sign_in: SignIn) -> None:
+    page = sign_in("rita").page
+    page.goto("/admin/imports/new")
+    lines = ("first_name,last_name,email", "Lara,Later,lara.later@example.org", "Bea,Later,no address")
+    page.set_input_files("#f-file", a_csv(*lines))
+    page.get_by_role("button", name="Preview", exact=True).click()
+    expect(page.locator("#will")).to_be_visible()
+    page.goto("/admin/imports")
+    page.locator("[data-open-row]").first.click()
+    page.get_by_role("button", name="Import all but the errors").click()
+    expect(page.get_by_role("heading", name="Done", exact=True)).to_be_visible()
+    assert world.api("GET", "/students/?q=lara later")["total"] == 1
+
+
 def test_a_file_is_imported_without_javascript(world: UiWorld, sign_in: SignIn) -> None:
     page = sign_in("rita", javascript=False).page
     page.goto("/admin/imports/new")
