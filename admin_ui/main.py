@@ -53,8 +53,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     store = SessionStore(
         redis,
         Sealer(settings.session_keys()),
-        idle_seconds=settings.session_idle_ttl,
-        max_seconds=settings.session_max_ttl,
+        idle_seconds=settings.admin_ui_session_idle_ttl,
+        max_seconds=settings.admin_ui_session_max_ttl,
     )
     client = GatewayClient(
         settings.gateway_url,

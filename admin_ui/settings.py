@@ -21,8 +21,8 @@ class Settings(ServiceSettings):
         default=None,
         description="Encrypts tokens in Redis. Several, separated by commas: the first seals, all of them open.",
     )
-    session_idle_ttl: int = Field(default=7_200, ge=60, le=86_400, description="Seconds without a request.")
-    session_max_ttl: int = Field(default=43_200, ge=300, le=604_800, description="Seconds since signing in.")
+    admin_ui_session_idle_ttl: int = Field(default=7_200, ge=60, le=86_400, description="Seconds without a request.")
+    admin_ui_session_max_ttl: int = Field(default=43_200, ge=300, le=604_800, description="Seconds since signing in.")
     cookie_secure: bool | None = Field(default=None, description="By default: in production.")
 
     @model_validator(mode="after")
