@@ -1,7 +1,7 @@
 """A system for the load tests to judge: right in what they look at, or wrong in exactly one way.
 
 `python -m tests.support.load_target PORT [FAULT]`. It keeps everything in memory, answers in a millisecond, and counts
-what it was asked (`GET /counted`).
+what it was asked (`GET /counted`). Below `/direct` it is the service behind its gateway.
 """
 
 from __future__ import annotations
@@ -11,171 +11,136 @@ import json
 import sys
 import time
 import uuid
-from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qsl
 
 import uvicorn
 
-FAULTS = ("", "slow", "wrong-body", "errors", "revoked-works", "limiter-loose", "retry-after-lies", "stalls")
-QUOTA, WINDOW_SECONDS = 40, 3
-SLOW_SECONDS = 0.7
+from tests.support.load_target_pages import admin_reply
+from tests.support.load_target_students import students_reply
+from tests.support.load_target_world import UNAUTHORIZED, Reply, Request, Token, World
+
+FAULTS = {
+    "": "none",
+    "slow": "everything about students takes SLOW_SECONDS",
+    "sign-in-slow": "a sign-in takes SLOW_SECONDS",
+    "stalls": "/students/ stands still for 1 of 2.5 seconds",
+    "errors": "500 for everything about students",
+    "wrong-body": "students without an address",
+    "revoked-works": "a token after its logout",
+    "limiter-loose": "a tenth more than the quota passes",
+    "retry-after-lies": "Retry-After is a second, whatever is left",
+    "lost-update": "If-Match is ignored",
+    "made-twice": "Idempotency-Key is ignored",
+    "duplicates": "an address may be used twice",
+    "undead": "deleted students are still shown",
+    "history-short": "a history without its last entry",
+    "import-loses": "an import creates one student too few",
+    "page-wrong": "the admin pages are something else with status 200",
+    "page-slow": "the admin pages take SLOW_SECONDS",
+    "page-errors": "500 for every admin page but the sign-in",
+    "page-whole": "a part of a page is asked for, a whole one is sent",
+    "any-password": "a wrong password signs in",
+    "no-refresh-token": "a sign-in gives an access token only",
+    "another-profile": "/auth/me is somebody else's",
+    "gateway-adds-200-ms": "what isn't below /direct takes so much longer",
+}
+SLOW_BELOW = {"slow": "/students/", "sign-in-slow": "/auth/login", "page-slow": "/admin/students"}
+SLOW_SECONDS, ADDED_SECONDS = 0.7, 0.2
 STALL_SECONDS, STALL_EVERY_SECONDS = 1.0, 2.5
 
-Headers = dict[str, str]
-Reply = tuple[int, Headers, Any]
 
-
-@dataclass
-class Token:
-    account: str
-    session: str
-
-
-@dataclass
-class World:
-    fault: str = ""
-    counted: Counter[str] = field(default_factory=Counter)
-    passwords: dict[str, str] = field(default_factory=lambda: {"admin": "admin"})
-    tokens: dict[str, Token] = field(default_factory=dict)
-    refreshes: dict[str, str] = field(default_factory=dict)
-    revoked: set[str] = field(default_factory=set)
-    windows: dict[str, tuple[float, int]] = field(default_factory=dict)
-    students: list[dict[str, Any]] = field(default_factory=lambda: [a_student(number) for number in range(60)])
-
-    def sign_in(self, account: str, session: str | None = None) -> dict[str, Any]:
-        session = session or str(uuid.uuid4())
-        access, refresh = f"a.b.{uuid.uuid4().hex}", uuid.uuid4().hex
-        self.tokens[access] = Token(account, session)
-        self.refreshes[refresh] = access
-        return {
-            "access_token": access, "token_type": "bearer", "expires_in": 900,
-            "refresh_token": refresh, "refresh_expires_in": 9000,
-        }  # fmt: skip
-
-    def admit(self, account: str) -> tuple[bool, Headers]:
-        """A window from the account's first request on; the broken limiter counts to a tenth too many."""
-        now = time.monotonic()
-        began, used = self.windows.get(account, (now, 0))
-        if now >= began + WINDOW_SECONDS:
-            began, used = now, 0
-        limit = QUOTA + QUOTA // 10 if self.fault == "limiter-loose" else QUOTA
-        passed = used < limit
-        self.windows[account] = (began, used + passed)
-        left = began + WINDOW_SECONDS - now
-        headers = {
-            "ratelimit-policy": f'"user";q={QUOTA};w={WINDOW_SECONDS}',
-            "ratelimit": f'"user";r={max(0, QUOTA - used - 1)};t={int(left) + 1}',
-        }
-        if not passed:
-            headers["retry-after"] = "1" if self.fault == "retry-after-lies" else str(int(left) + 1)
-        return passed, headers
-
-
-def a_student(number: int) -> dict[str, Any]:
-    fields = dict.fromkeys(
-        ("middle_name", "preferred_name", "date_of_birth", "phone", "enrolled_on", "notes", "deleted_at"), None
-    )
-    return fields | {
-        "id": str(uuid.uuid4()), "student_number": f"N{number:04}", "first_name": "Ada",
-        "last_name": f"Lovelace{number}",
-        "email": f"ada{number}@example.org", "program": "Arts", "year": 1, "status": "enrolled", "guardians": [],
-        "version": 1, "created_at": "2026-01-01T00:00:00Z", "created_by": "x", "updated_at": "2026-01-01T00:00:00Z",
-        "updated_by": "x",
-    }  # fmt: skip
-
-
-async def reply(world: World, method: str, path: str, query: str, token: str, body: Any) -> Reply:
+async def reply(world: World, request: Request) -> Reply:
     """What the system says to one request."""
+    path = request.path
     if path == "/counted":
         return 200, {}, dict(world.counted)
-    world.counted[f"{method} {'/students/' if path.startswith('/students/') else path}"] += 1
+    world.counted[f"{request.method} {'/students/' if path.startswith('/students/') else path}"] += 1
+    await _delay(world, path)
+    if path.startswith("/admin/"):
+        return admin_reply(world, request)
     if path in ("/auth/login", "/auth/refresh"):
-        return sign_in_reply(world, path, body)
-    caller = world.tokens.get(token)
+        return _sign_in_reply(world, path, request.json())
+    path = path.removeprefix("/direct")
+    caller = world.tokens.get(request.token)
     if caller is None or (caller.session in world.revoked and world.fault != "revoked-works"):
         return UNAUTHORIZED
     if path.startswith("/students/"):
-        return await students_reply(world, path, query, caller)
-    return account_reply(world, method, path, caller, body)
+        return _limited_students_reply(world, request, path, caller)
+    return _account_reply(world, request, caller)
 
 
-UNAUTHORIZED: Reply = (401, {"www-authenticate": "Bearer"}, None)
+async def _delay(world: World, path: str) -> None:
+    if path.startswith(SLOW_BELOW.get(world.fault, "nothing")):
+        await asyncio.sleep(SLOW_SECONDS)
+    if world.fault == "stalls" and path.startswith("/students/"):
+        into = time.monotonic() % STALL_EVERY_SECONDS
+        await asyncio.sleep(max(0.0, STALL_SECONDS - into))
+    if world.fault == "gateway-adds-200-ms" and path.startswith("/students/"):
+        await asyncio.sleep(ADDED_SECONDS)
 
 
-def sign_in_reply(world: World, path: str, body: Any) -> Reply:
+def _sign_in_reply(world: World, path: str, body: Any) -> Reply:
     if path == "/auth/login":
-        right = world.passwords.get(body["username"]) == body["password"]
-        return (200, {}, world.sign_in(body["username"])) if right else UNAUTHORIZED
-    old = world.tokens[world.refreshes[body["refresh_token"]]]
-    return UNAUTHORIZED if old.session in world.revoked else (200, {}, world.sign_in(old.account, old.session))
+        is_right = world.passwords.get(body["username"]) == body["password"] or world.fault == "any-password"
+        pair = world.sign_in(body["username"]) if is_right else None
+    else:
+        old = world.tokens[world.refreshes[body["refresh_token"]]]
+        pair = None if old.session in world.revoked else world.sign_in(old.account, old.session)
+    if pair is None:
+        return UNAUTHORIZED
+    return 200, {}, pair | ({"refresh_token": None} if world.fault == "no-refresh-token" else {})
 
 
-def account_reply(world: World, method: str, path: str, caller: Token, body: Any) -> Reply:
-    if path == "/auth/users/" and method == "POST":
+def _account_reply(world: World, request: Request, caller: Token) -> Reply:
+    if request.path == "/auth/users/" and request.method == "POST":
+        body = request.json()
         world.passwords[body["username"]] = body["password"]
         return 201, {}, {"id": str(uuid.uuid4()), "username": body["username"]}
-    if path == "/auth/logout":
+    if request.path == "/auth/logout":
         world.revoked.add(caller.session)
         return 204, {}, None
-    return (200, {}, {"username": caller.account}) if path == "/auth/me" else (204, {}, None)
+    if request.path == "/auth/me":
+        return 200, {}, {"username": "somebody-else" if world.fault == "another-profile" else caller.account}
+    return 204, {}, None
 
 
-async def students_reply(world: World, path: str, query: str, caller: Token) -> Reply:
-    passed, headers = world.admit(caller.account) if query == "limit=1" else (True, {})
+def _limited_students_reply(world: World, request: Request, path: str, caller: Token) -> Reply:
+    passed, limits = world.admit(caller.account) if request.query == {"limit": "1"} else (True, {})
     if not passed:
-        return 429, headers, None
-    if world.fault == "slow":
-        await asyncio.sleep(SLOW_SECONDS)
-    if world.fault == "stalls" and time.monotonic() % STALL_EVERY_SECONDS < STALL_SECONDS:
-        await asyncio.sleep(STALL_SECONDS - time.monotonic() % STALL_EVERY_SECONDS % STALL_SECONDS)
+        return 429, limits, None
     if world.fault == "errors":
-        return 500, headers, None
-    wrong = {"email": None} if world.fault == "wrong-body" else {}
-    if path == "/students/stats":
-        return 200, headers, {"total": 60, "by_status": {"enrolled": 60}}
-    if path != "/students/":
-        found = next(each for each in world.students if each["id"] == path.rpartition("/")[2])
-        return 200, {"etag": '"1"', **headers}, found | wrong
-    asked = dict(part.split("=", 1) for part in query.split("&"))
-    names = [
-        each for each in world.students if asked.get("q", "").lower() in f"{each['last_name']}{each['email']}".lower()
-    ]
-    start = int(asked.get("cursor", 0))
-    items = names[start : start + int(asked["limit"])]
-    following = start + len(items)
-    page = {"items": [each | wrong for each in items], "total": len(names)}
-    return 200, headers, page | {"next_cursor": str(following) if following < len(names) else None}
+        return 500, limits, None
+    status, headers, body = students_reply(world, request, path)
+    return status, headers | limits, body
 
 
 def application(world: World) -> Callable[..., Awaitable[None]]:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
             return
-        raw = b""
+        content = b""
         while (message := await receive())["type"] == "http.request":
-            raw += message["body"]
+            content += message["body"]
             if not message["more_body"]:
                 break
-        authorization = dict(scope["headers"]).get(b"authorization", b"").decode()
-        status, headers, body = await reply(
-            world, scope["method"], scope["path"], scope["query_string"].decode(), authorization[7:],
-            json.loads(raw) if raw else None,
-        )  # fmt: skip
+        headers = {name.decode(): value.decode() for name, value in scope["headers"]}
+        query = dict(parse_qsl(scope["query_string"].decode()))
+        status, more, body = await reply(world, Request(scope["method"], scope["path"], query, headers, content))
         request_id = uuid.uuid4().hex
-        kind = "application/json"
+        kind = "text/html; charset=utf-8" if isinstance(body, str) else "application/json"
         if status >= 400:
             kind = "application/problem+json"
-            body = {"type": "urn:x:y", "title": "t", "status": status, "detail": "d", "instance": scope["path"]}
-            body["request_id"] = request_id
-        content = b"" if body is None else json.dumps(body).encode()
-        all_headers = {"x-request-id": request_id, "content-type": kind, "content-length": str(len(content)), **headers}
+            problem = {"type": "urn:x:y", "title": "t", "status": status, "detail": "d", "instance": scope["path"]}
+            body = {**problem, "request_id": request_id, **(body or {})}
+        sent = body.encode() if isinstance(body, str) else b"" if body is None else json.dumps(body).encode()
+        all_headers = {"x-request-id": request_id, "content-type": kind, "content-length": str(len(sent)), **more}
         await send({
             "type": "http.response.start", "status": status,
             "headers": [(name.encode(), value.encode()) for name, value in all_headers.items()],
         })  # fmt: skip
-        await send({"type": "http.response.body", "body": content})
+        await send({"type": "http.response.body", "body": sent})
 
     return app
 

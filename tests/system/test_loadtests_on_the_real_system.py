@@ -15,7 +15,7 @@ import pytest
 from loadtests.alert_rules import RULES_FILE
 from loadtests.fill import sign_in
 from loadtests.plain_client import ask
-from tests.support.locust_runs import REPOSITORY, answers, run_locust
+from tests.support.locust_runs import REPOSITORY, THE_FOLDER, answers, run_locust
 from tests.support.ports import free_port
 from tests.support.started_stack import StartedStack, free_port_offset
 from tests.support.wait import until
@@ -103,7 +103,7 @@ def holds(labels: dict[str, str], name: str, sign: str, value: str) -> bool:
 
 def test_everybody_at_once_is_answered_rightly(tmp_path: Path, system: System) -> None:
     """The mix, which runs when no scenario is named."""
-    run = run_locust(tmp_path, system.gateway, "--users", "25", "--think", "0.2", seconds=8)
+    run = run_locust(tmp_path, system.gateway, "--users", "25", "--think", "0.2", seconds=7, locustfile=THE_FOLDER)
     assert run.code == 0, run.output
     scenarios = {row["scenario"]: row["failures"] for row in run.report["rows"] if not row["route"]}
     assert scenarios == dict.fromkeys(("admin-pages", "browsing", "registrar", "session-life", "sign-in"), 0)
