@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import time
 from typing import Any
 
@@ -141,14 +142,14 @@ def _absorb(environment: Any, part: dict[str, Any]) -> None:
 def _sample(runner: Any, run: LoadRun) -> None:
     """Sees how the generator fares, and in a worker tells the master what was recorded."""
     process = psutil.Process()
-    name = f"worker {runner.worker_index}" if isinstance(runner, WorkerRunner) else "locust"
+    name = "locust"
     process.cpu_percent()
     while True:
         due = time.perf_counter() + SAMPLE_SECONDS
         gevent.sleep(SAMPLE_SECONDS)
         delay_ms = (time.perf_counter() - due) * 1000
         if isinstance(runner, WorkerRunner):
-            name = f"worker {runner.worker_index}"
+            name = f"worker {runner.worker_index} on {platform.node()}"  # its number comes from the master
         if run.finished:
             process.cpu_percent()
             continue

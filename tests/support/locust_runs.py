@@ -60,6 +60,19 @@ def run_locust(
 
 
 @contextmanager
+def separate_workers(port: int, count: int) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Workers for a master at this port, started each by its own command, as on other machines."""
+    command = [sys.executable, "-m", "locust", "-f", ONE_FILE, "--worker", "--master-port", str(port)]
+    started = [subprocess.Popen([*command, "--loglevel", "ERROR"], cwd=REPOSITORY) for _ in range(count)]
+    try:
+        yield started
+    finally:
+        for process in started:
+            process.terminate()
+            process.wait(20)
+
+
+@contextmanager
 def load_target(fault: str = "") -> Iterator[str]:
     """The URL of a system with this fault."""
     port = free_port()
