@@ -9,8 +9,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import gevent
+
 from loadtests import baseline, report_data, text_report
 from loadtests.about_machine import busy_before, describe_machine
+from loadtests.about_system import describe_system
 from loadtests.accounts import Accounts
 from loadtests.generator_health import health_of
 from loadtests.html_report import render_html
@@ -46,16 +49,20 @@ class LoadRun:
         self._step_ends = 0.0
         self._step_began = 0.0
         self._quit_run = quit_run
+        self._system: gevent.Greenlet | None = None
 
-    def begin(self, host: str, *, with_accounts: bool) -> None:
-        """A test starts."""
+    def begin(self, host: str, *, with_accounts: bool, with_verdict: bool) -> None:
+        """A test starts, in a process that makes accounts and load, or judges and reports, or both."""
         self.recorder.clear()
         self.recorder.judged_from = time.time() + float(self.options.warm_up)
         self.finished, self.search, self._step_began = False, None, 0.0
         self._busy = busy_before()
         self._began = datetime.now(UTC).isoformat(timespec="seconds")
+        options = self.options
+        if with_verdict:  # beside the run: a system that is slow to say what it is must not hold it up
+            admin = (options.admin_username, options.admin_password)
+            self._system = gevent.spawn(describe_system, host.rstrip("/"), admin, options.direct_url.rstrip("/"))
         if with_accounts:
-            options = self.options
             self.accounts = Accounts(host, options.admin_username, options.admin_password, max(1, options.accounts))
 
     def fail_setup(self, why: str) -> None:
@@ -168,9 +175,15 @@ class LoadRun:
         }
         return {
             "machine": describe_machine(),
-            "system": {name.strip(): value.strip() for name, _, value in notes},
+            "system": {**self._told(), **{name.strip(): value.strip() for name, _, value in notes}},
             "run": run,
         }
+
+    def _told(self) -> dict[str, str]:
+        if self._system is None:
+            return {}
+        self._system.join(SETTLING_SECONDS)
+        return dict(self._system.value or {})
 
 
 CLOSING = {

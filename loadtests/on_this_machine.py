@@ -126,11 +126,8 @@ def main() -> int:
     """Start, fill, load, stop; returns Locust's exit code, or 4 when it didn't come to that."""
     is_postgres = os.environ.get("STUDENT_DATABASE_URL", "").startswith("postgres")
     facts = {
-        "gateway workers": os.environ.get("WORKERS") or "1",
         "other services": "1 worker each",
-        "students": f"{STUDENTS:,}",
         "database": "PostgreSQL" if is_postgres else "SQLite",
-        "rate limits": "raised out of reach",
         "where": "same machine as the load generator",
     }
     note = ";".join(f"{name}={value}" for name, value in facts.items())

@@ -90,7 +90,11 @@ def _on_test_start(environment: Any, **_: Any) -> None:
     from loadtests.scenario import DEFAULT_HOST  # noqa: PLC0415 - as above
 
     run: LoadRun = environment.matricula
-    run.begin(environment.host or DEFAULT_HOST, with_accounts=not isinstance(environment.runner, MasterRunner))
+    run.begin(
+        environment.host or DEFAULT_HOST,
+        with_accounts=not isinstance(environment.runner, MasterRunner),
+        with_verdict=not isinstance(environment.runner, WorkerRunner),
+    )
 
 
 def _on_test_stop(environment: Any, **_: Any) -> None:
@@ -163,11 +167,11 @@ def _watch(runner: Any, run: LoadRun, progress_seconds: float) -> None:
     next_line = time.monotonic() + progress_seconds
     while True:
         gevent.sleep(SAMPLE_SECONDS)
-        if run.finished or not run.recorder.seconds:
+        if run.finished:
             continue
         now = int(time.time())
-        run.recorder.users[now] = runner.user_count
-        if progress_seconds and time.monotonic() >= next_line:
+        run.recorder.users[now] = runner.user_count  # before the first answers too: a master has them a second later
+        if progress_seconds and run.recorder.seconds and time.monotonic() >= next_line:
             next_line = time.monotonic() + progress_seconds
             busiest = max((p.samples[-1][1] for p in run.recorder.processes.values() if p.samples), default=0.0)
             say(text_report.progress_line(run.recorder, now, runner.user_count, busiest))

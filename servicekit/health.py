@@ -28,6 +28,9 @@ DEPENDENCY_UP = Gauge(
     ["dependency"],
     multiprocess_mode="mostrecent",
 )
+WORKERS = Gauge(
+    "service_workers", "Worker processes that this service was told to run (WORKERS).", multiprocess_mode="max"
+)
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,7 @@ def metrics_router(settings: ServiceSettings, readiness: Readiness) -> APIRouter
     )
     async def metrics(request: Request) -> Response:
         await authorize_scraper(request, settings)
+        WORKERS.set(settings.workers)
         await run_checks(readiness.everything)  # so that `dependency_up` is true now, whoever asks for /readyz
         text, media_type = await run_in_threadpool(exposition)
         return Response(text, media_type=media_type)

@@ -20,6 +20,9 @@ REPOSITORY = Path(__file__).resolve().parent.parent.parent
 LENIENT = "[default]\nfailure_ratio = 0\ndropped_ratio = 0\np99_ms = 20000\n[scenarios.gateway-overhead]\n"
 """Objectives that a right system meets however busy the machine is."""
 
+COUNTING = 1
+"""Lists that a run asks for by itself: how many students are there?"""
+
 THE_FOLDER, ONE_FILE = "loadtests", "loadtests/locustfile.py"
 """The same scenarios; the folder, as people give it, loads the comparison's modules too, which takes longer."""
 

@@ -33,7 +33,7 @@ class System:
     gateway: str
     direct: str
     limited_gateway: str
-    """A second gateway on the same services, which allows little."""
+    """A second gateway on the same services, with two workers, which allows little."""
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +58,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
                 **urls,
                 **limits,
                 "RATE_LIMIT_USER": "60/4 second",
+                "WORKERS": "2",
                 "VAR_DIR": str(state),
                 "PORT": str(port),
             },
@@ -109,6 +110,26 @@ def test_everybody_at_once_is_answered_rightly(tmp_path: Path, system: System) -
     assert scenarios == dict.fromkeys(("admin-pages", "browsing", "registrar", "session-life", "sign-in"), 0)
     assert run.row("session-life", "revoke to reject")["requests"] >= 1
     assert run.row("admin-pages", "GET /admin/students")["requests"] >= 1
+
+
+def test_a_report_says_of_the_system_what_can_be_known_and_what_it_is_told(tmp_path: Path, system: System) -> None:
+    run = run_locust(
+        tmp_path, system.limited_gateway, "SignInStorm", "--users", "1", "--direct-url", system.direct,
+        "--note", "cache=cold;depends on=good luck", seconds=2,
+    )  # fmt: skip
+    said = run.report["about"]["system"]
+    assert said.pop("version").startswith("Matricula ")
+    assert int(said.pop("students").replace(",", "")) >= 500
+    assert said == {
+        "gateway workers": "2",
+        "student_service workers": "1",
+        "rate limit user": "60 in 4 s",
+        "rate limit anonymous": "10,000,000 in 60 s",
+        "rate limit login": "10,000,000 in 60 s",
+        "cache": "cold",
+        "depends on": "good luck",
+    }
+    assert "60 in 4 s" in run.html
 
 
 def test_tags_choose_what_a_scenario_does(tmp_path: Path, system: System) -> None:
