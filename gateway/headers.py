@@ -5,10 +5,11 @@ Names are lower case, as ASGI and the upstream client give them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import product
 
 from gateway.edge.head import is_authority
-from servicekit.request_context import new_span_id
+from servicekit.request_context import RequestFacts, new_span_id
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -40,61 +41,53 @@ def _spelled_with_underscores(names: frozenset[bytes]) -> frozenset[bytes]:
 DROPPED_FROM_REQUEST = HOP_BY_HOP | _spelled_with_underscores(SET_BY_GATEWAY) | {b"host", b"content-length", b"expect"}
 # The server adds its own Date where one is missing; framing is decided anew; the rest are the gateway's to set.
 DROPPED_FROM_RESPONSE = HOP_BY_HOP | {b"x-request-id", b"server", b"ratelimit", b"ratelimit-policy", b"alt-svc"}
-VIA = b"1.1 matricula"
+VIA = "1.1 matricula"
 _NAMES_NOTHING = frozenset({b"keep-alive", b"close"})
 
 
 def forwarded_headers(
-    headers: Headers,
-    *,
-    request_id: bytes,
-    trace_id: bytes,
-    trace_flags: bytes,
-    client_ip: str,
-    scheme: bytes,
-    proxy_token: bytes | None,
-    is_from_proxy: bool = False,
-) -> Headers:
-    """The fields of a request as the upstream gets them, without framing and Host.
+    headers: Headers, fields: Mapping[bytes, bytes], facts: RequestFacts, *, scheme: str, proxy_token: str | None
+) -> tuple[Headers, bytes]:
+    """The fields of a request as the upstream gets them, without framing and Host: what passes, and our own lines.
 
-    ``is_from_proxy``: the peer is a trusted proxy, whose word on what its own client asked for is passed on.
+    ``fields`` is ``dict(headers)``. A trusted proxy's word on what its own client asked for is passed on.
     """
-    fields = dict(headers)
     named = _named_by_connection(headers, fields)
     dropped = DROPPED_FROM_REQUEST if named is None else DROPPED_FROM_REQUEST | named
     passed = [field for field in headers if field[0] not in dropped]
-    address = client_ip.encode()
-    host = fields.get(b"host", b"")
-    if is_from_proxy:
+    address = facts.client_ip
+    host = fields.get(b"host", b"").decode("latin-1")
+    if facts.is_from_proxy:
         scheme, host = _told_by_proxy(headers, scheme, host)
-    node = b'"[%b]"' % address if b":" in address else address
-    passed += (
-        (b"x-request-id", request_id),
-        (b"traceparent", b"00-%b-%b-%b" % (trace_id, new_span_id().encode(), trace_flags)),
-        (b"x-forwarded-for", address),
-        (b"x-forwarded-proto", scheme),
-        (b"x-forwarded-host", host),
-        (b"forwarded", b'for=%b;proto=%b;host="%b"' % (node, scheme, host)),
-        (b"via", VIA),
+    node = f'"[{address}]"' if ":" in address else address
+    # In one piece: 0.5 µs, where seven pairs, rendered and checked like what comes from outside, took 3. Nothing here
+    # can hold a line end: ids have been matched or made, addresses parsed, Host was checked at the edge.
+    own = (
+        f"x-request-id: {facts.request_id}\r\n"
+        f"traceparent: 00-{facts.trace_id}-{new_span_id()}-{facts.trace_flags}\r\n"
+        f"x-forwarded-for: {address}\r\nx-forwarded-proto: {scheme}\r\nx-forwarded-host: {host}\r\n"
+        f'forwarded: for={node};proto={scheme};host="{host}"\r\nvia: {VIA}\r\n'
     )
     if proxy_token is not None:
-        passed.append((b"x-proxy-token", proxy_token))
-    return passed
+        own += f"x-proxy-token: {proxy_token}\r\n"
+    return passed, own.encode("latin-1", "replace")
 
 
-def _told_by_proxy(headers: Headers, scheme: bytes, host: bytes) -> tuple[bytes, bytes]:
+def _told_by_proxy(headers: Headers, scheme: str, host: str) -> tuple[str, str]:
     """Scheme and host as the nearest proxy (the last in the list) has been asked, where it says so rightly."""
     for name, value in headers:
         if name == b"x-forwarded-proto" and (last := value.rpartition(b",")[2].strip().lower()) in (b"http", b"https"):
-            scheme = last
+            scheme = last.decode("ascii")
         elif name == b"x-forwarded-host" and is_authority(last := value.rpartition(b",")[2].strip()):
-            host = last
+            host = last.decode("ascii")
     return scheme, host
 
 
-def returned_headers(headers: Headers, *, request_id: bytes, limits: Headers) -> Headers:
-    """The fields of a response as the client gets them. Set-Cookie lines stay apart, in order."""
-    fields = dict(headers)
+def returned_headers(headers: Headers, fields: Mapping[bytes, bytes], *, request_id: bytes, limits: Headers) -> Headers:
+    """The fields of a response as the client gets them. Set-Cookie lines stay apart, in order.
+
+    ``fields`` is ``dict(headers)``.
+    """
     named = _named_by_connection(headers, fields)
     dropped = DROPPED_FROM_RESPONSE if named is None else DROPPED_FROM_RESPONSE | named
     passed = [field for field in headers if field[0] not in dropped]
@@ -117,7 +110,7 @@ def _joined_limits(headers: Headers, limits: Headers) -> Headers:
     ]
 
 
-def _named_by_connection(headers: Headers, fields: dict[bytes, bytes]) -> frozenset[bytes] | None:
+def _named_by_connection(headers: Headers, fields: Mapping[bytes, bytes]) -> frozenset[bytes] | None:
     """The fields that Connection makes hop-by-hop for this message, or None; never those that frame or identify it.
 
     ``fields`` is ``dict(headers)``, by which nearly every message is known to name none.

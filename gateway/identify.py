@@ -6,6 +6,7 @@ The memory is keyed by the token itself and bounded; what the pipeline needs of 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gateway.admit import Admission
@@ -95,16 +96,12 @@ def denylist_key(session_id: str) -> bytes:
     return b"denylist:sid:" + session_id.encode()
 
 
-def authorization_of(headers: list[tuple[bytes, bytes]]) -> bytes | None:
-    """The Authorization header, or None.
+def authorization_of(headers: list[tuple[bytes, bytes]], fields: Mapping[bytes, bytes]) -> bytes | None:
+    """The Authorization header, or None. ``fields`` is ``dict(headers)``.
 
     Raises:
         BadRequest: There are two: which one counts would be anybody's guess (RFC 9110 §5.3).
     """
-    found: bytes | None = None
-    for name, value in headers:
-        if name == b"authorization":
-            if found is not None:
-                raise BadRequest("The request has more than one Authorization header.")
-            found = value
-    return found
+    if len(fields) != len(headers) and sum(name == b"authorization" for name, _ in headers) > 1:
+        raise BadRequest("The request has more than one Authorization header.")
+    return fields.get(b"authorization")

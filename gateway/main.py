@@ -24,6 +24,7 @@ from gateway.access_log import AccessLog
 from gateway.admit import SCRIPT, Admission
 from gateway.forward import Forwarder, connect_upstreams
 from gateway.garbage import rare_collections
+from gateway.gateway_metrics import settle
 from gateway.identify import Identifier, LiveTokens
 from gateway.middleware import Gateway
 from gateway.redis_link import RedisLink
@@ -101,6 +102,7 @@ def create_app(settings: Settings | None = None, *, verifier: TokenVerifier | No
             log.debug("no_signals_in_this_thread")
         with rare_collections():
             yield
+        settle()
         await forwarder.close()
         await link.stop()
         if keys is not None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Any, NoReturn
+from typing import NoReturn
 from urllib.parse import unquote_to_bytes
 
 from starlette.exceptions import HTTPException
@@ -23,7 +23,7 @@ from gateway.access_log import AccessLog
 from gateway.admit import Admission
 from gateway.edge import EXTENSION, Exchange
 from gateway.forward import Forwarder, relay
-from gateway.gateway_metrics import REFUSED, observe
+from gateway.gateway_metrics import REFUSED, observe, settle
 from gateway.identify import Caller, Identifier, authorization_of
 from gateway.paths import BadPath, check_query, normalise_path
 from gateway.rate_policy import Quota, RatePolicy
@@ -78,9 +78,11 @@ class Gateway:
             await self.own(scope, receive, send)
             return
         client = scope["client"]
-        facts = decide_facts(scope["headers"], client[0] if client else "", self._trusted, self._proxy_token)
-        record = Record(facts, scope["method"])
+        headers = scope["headers"]
         edge: Exchange | None = scope["extensions"].get(EXTENSION) if "extensions" in scope else None
+        fields = dict(headers) if edge is None else edge.fields
+        facts = decide_facts(headers, fields, client[0] if client else "", self._trusted, self._proxy_token)
+        record = Record(facts, scope["method"], fields)
         if edge is not None:
             edge.request_id = facts.request_id  # for an answer that the edge has to give in our place
         try:
@@ -114,7 +116,7 @@ class Gateway:
         needed = route.scopes.get(record.method)
         if needed is None:
             self._refuse_method(record.method, route)
-        body = self.forwarder.body_of(scope, receive)
+        body = self.forwarder.body_of(record.fields, receive)
         if route.needs_token:
             caller = await self._identify(scope, record)
             await self._admit_caller(caller, route, record)
@@ -149,7 +151,7 @@ class Gateway:
     async def _identify(self, scope: Scope, record: Record) -> Caller:
         """The caller; a request without a valid token counts as its client's, never as the user's it names."""
         try:
-            authorization = authorization_of(scope["headers"])
+            authorization = authorization_of(scope["headers"], record.fields)
             if authorization is None:
                 raise Unauthorized
             caller = self._identifier.remembered(authorization)
@@ -176,6 +178,7 @@ class Gateway:
 
     async def _serve_own(self, scope: Scope, receive: Receive, send: Send, record: Record) -> None:
         facts = record.facts
+        settle()  # /metrics is one of these, and tells of every request before it
         scope.setdefault("state", {})["facts"] = facts
         reset = current_request.set(facts)
 
@@ -209,24 +212,8 @@ class Gateway:
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
 
     def _finish(self, scope: Scope, record: Record) -> None:
-        facts = record.facts
-        seconds = time.perf_counter() - facts.started
-        status = record.status or 499
-        observe(record.method, record.route, status, seconds, record.upstream, record.upstream_seconds)
-        fields: dict[str, Any] = {
-            "method": record.method,
-            "path": scope["path"],
-            "route": record.route,
-            "status": status,
-            "duration_ms": round(seconds * 1000, 3),
-            "client_ip": facts.client_ip,
-        }
-        if facts.user is not None:
-            fields["user"] = facts.user
-        if record.upstream is not None:
-            fields["upstream"] = record.upstream
-            fields["replica"] = record.replica
-            fields["upstream_ms"] = round(record.upstream_seconds * 1000, 3)
-        if record.failure is not None:
-            fields["failure"] = record.failure
-        self._access_log.write(facts, fields, quiet=scope["path"] in QUIET_PATHS)
+        seconds = time.perf_counter() - record.facts.started
+        record.status = record.status or 499
+        observe(record.method, record.route, record.status, seconds, record.upstream, record.upstream_seconds)
+        path = scope["path"]
+        self._access_log.write(record, path, seconds, quiet=path in QUIET_PATHS)

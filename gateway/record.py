@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from gateway.headers import Headers
 from gateway.rate_policy import Quota, RatePolicy
 from servicekit.request_context import RequestFacts
@@ -13,6 +15,7 @@ class Record:
     __slots__ = (
         "facts",
         "failure",
+        "fields",
         "limit_headers",
         "method",
         "replica",
@@ -23,9 +26,10 @@ class Record:
         "upstream_seconds",
     )
 
-    def __init__(self, facts: RequestFacts, method: str) -> None:
+    def __init__(self, facts: RequestFacts, method: str, fields: Mapping[bytes, bytes]) -> None:
         self.facts = facts
         self.method = method
+        self.fields = fields  # the request's headers by name, the last of each
         self.route = "unmatched"
         self.status = 0
         self.started = False  # the response has begun: no other can take its place

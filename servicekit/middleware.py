@@ -34,7 +34,7 @@ class RequestContext:
             await self.app(scope, receive, send)
             return
         peer = scope["client"][0] if scope.get("client") else "unknown"
-        facts = decide_facts(scope["headers"], peer, self.trusted_proxies, self.proxy_token)
+        facts = decide_facts(scope["headers"], dict(scope["headers"]), peer, self.trusted_proxies, self.proxy_token)
         scope.setdefault("state", {})["facts"] = facts
         reset = current_request.set(facts)
         status = 499  # nginx's convention: the client left before there was an answer

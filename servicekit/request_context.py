@@ -9,7 +9,7 @@ import hmac
 import random
 import re
 import time
-from collections.abc import Collection, MutableMapping
+from collections.abc import Collection, Mapping, MutableMapping
 from contextvars import ContextVar
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any
@@ -83,10 +83,16 @@ def set_user(scope: Scope, username: str) -> None:
 
 
 def decide_facts(
-    headers: Collection[tuple[bytes, bytes]], peer: str, trusted_proxies: Networks, proxy_token: str | None
+    headers: Collection[tuple[bytes, bytes]],
+    fields: Mapping[bytes, bytes],
+    peer: str,
+    trusted_proxies: Networks,
+    proxy_token: str | None,
 ) -> RequestFacts:
-    """Read id, trace and client address from a request's headers (lower-case names) and its socket peer."""
-    fields = dict(headers)
+    """Read id, trace and client address from a request's headers (lower-case names) and its socket peer.
+
+    ``fields`` is ``dict(headers)``, which whoever calls needs too.
+    """
     given_id = fields.get(b"x-request-id")
     traceparent = fields.get(b"traceparent")
     identifier = given_id.decode() if given_id and REQUEST_ID.fullmatch(given_id) else new_request_id()

@@ -59,6 +59,7 @@ class Exchange:
         "_transport",
         "buffered",
         "client_left",
+        "fields",
         "is_running",
         "keep_alive",
         "more_body",
@@ -74,8 +75,16 @@ class Exchange:
     scope: HTTPScope
 
     def __init__(
-        self, connection: EdgeConnection, method: str, *, is_http_11: bool, keep_alive: bool, expects_continue: bool
+        self,
+        connection: EdgeConnection,
+        method: str,
+        fields: dict[bytes, bytes],
+        *,
+        is_http_11: bool,
+        keep_alive: bool,
+        expects_continue: bool,
     ) -> None:
+        self.fields = fields  # of the request: by name, the last of each
         self.request_id = ""  # the application may tell, for the answer should the edge have to give it
         self.refusal: Refusal | None = None  # that answer, once given
         self.is_running = False
@@ -211,21 +220,41 @@ class Exchange:
             if not more:
                 self._complete()
 
-    async def respond(self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> None:
-        """Send a whole response. Two messages to `send` do the same, for 10 µs more: a system call and a segment."""
+    async def respond(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+        """Send a whole response, of fields that have been read by `gateway.fields` or llhttp; adds to `headers`.
+
+        Two messages to `send` do the same, for 10 µs more: a system call and a segment.
+        """
         if self.client_left:
             return
         if self._flow.write_paused:
             await self._flow.drain()
         if self.response_started:
             raise RuntimeError("The response has begun already.")
-        self._transport.write(self._start(status, headers) + self._frame(body, more=False))
+        self._complete_fields(status, headers)
+        block = b"\r\n".join(map(b": ".join, headers))
+        if block.count(b"\n") >= len(headers):  # a line of nobody's
+            raise RuntimeError("Invalid HTTP header in the response.")
+        self._transport.write(b"".join((STATUS_LINE[status], block, b"\r\n\r\n", self._frame(body, more=False))))
         self.response_started = True
         self._complete()
 
     def _start(self, status: int, sent_headers: Iterable[tuple[bytes, bytes]]) -> bytes:
         """Render the response's head, and decide by it how the body is framed."""
         headers = list(sent_headers)
+        fields = self._complete_fields(status, headers)
+        block = b"\r\n".join(map(b": ".join, headers))
+        # No control character but the line ends put here: no name or value can have smuggled in another line.
+        if (
+            block.translate(None, _ORDINARY_OCTETS) != b"\r\n" * (len(headers) - 1)
+            or block.count(b"\r\n") != len(headers) - 1
+            or not (_names.issuperset(fields) or all(map(_learn_name, fields)))
+        ):
+            raise RuntimeError("Invalid HTTP header in the response.")
+        return b"".join((STATUS_LINE[status], block, b"\r\n\r\n"))
+
+    def _complete_fields(self, status: int, headers: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+        """Add the fields that are the server's to set; returns those there were, by name."""
         fields = dict(headers)
         has_repeated = len(fields) != len(headers)
         if self.keep_alive and not self._connection.can_outlive(self):
@@ -238,16 +267,7 @@ class Exchange:
         elif not self.keep_alive:
             headers.append((b"connection", b"close"))
         self._choose_framing(status, headers, fields, has_repeated=has_repeated)
-
-        block = b"\r\n".join(map(b": ".join, headers))
-        # No control character but the line ends put here: no name or value can have smuggled in another line.
-        if (
-            block.translate(None, _ORDINARY_OCTETS) != b"\r\n" * (len(headers) - 1)
-            or block.count(b"\r\n") != len(headers) - 1
-            or not (_names.issuperset(fields) or all(map(_learn_name, fields)))
-        ):
-            raise RuntimeError("Invalid HTTP header in the response.")
-        return b"".join((STATUS_LINE[status], block, b"\r\n\r\n"))
+        return fields
 
     def _choose_framing(
         self, status: int, headers: list[tuple[bytes, bytes]], fields: dict[bytes, bytes], *, has_repeated: bool

@@ -13,6 +13,7 @@ from ipaddress import IPv6Address
 from typing import Final, NamedTuple
 
 from gateway.edge.errors import Refused
+from gateway.fields import read_field, read_fields
 
 CHUNKED: Final = -1
 """`RequestHead.body_length` of a body whose length its chunks tell."""
@@ -23,14 +24,12 @@ METHODS: Final = {name.encode("ascii"): name for name in ("GET", "HEAD", "POST",
 """What the edge lets through; TRACE, CONNECT and every other method are 501 (RFC 9110 §9.1)."""
 
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
-_VALUE = rb"[\t\x20-\x7e\x80-\xff]"
 _TARGET = rb"[\x21\x22\x24-\x7e]"  # visible ASCII without "#"; gateway.paths judges the path's own rules
 _TARGET_OCTETS = bytes((0x21, 0x22, *range(0x24, 0x7F)))
 
 _REQUEST_LINE = re.compile(rb"%b{1,20} %b+ HTTP/1\.[01]" % (_TOKEN, _TARGET))
 _METHOD = re.compile(rb"%b{1,20}" % _TOKEN)
 _VERSION = re.compile(rb"HTTP/[0-9]\.[0-9]")
-_FIELD = re.compile(rb"(%b+):(%b*)" % (_TOKEN, _VALUE))
 # Control characters, a line feed without its carriage return, the reverse (unless it is the last byte so far), folding.
 _NEVER_IN_A_HEAD = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|(?<!\r)\n|\r(?!\n|\Z)|\r\n[ \t]")
 
@@ -42,12 +41,6 @@ _LENGTH = re.compile(rb"0|[1-9][0-9]{0,17}")  # RFC 9110 §8.6; 18 digits stay i
 
 _KEEP_ALIVE = frozenset((b"keep-alive", b"Keep-Alive"))
 _VERSIONS = {b"HTTP/1.1": "1.1", b"HTTP/1.0": "1.0"}
-
-# Header lines that were read before, as (name, value): clients repeat most of theirs with every request, and a
-# look-up (0.06 µs) replaces reading one (1 µs). Bounded: a full cache is emptied, which costs only those readings.
-_MAX_KNOWN_LINES = 4096
-_MAX_KNOWN_LINE_BYTES = 1024
-_known_lines: dict[bytes, tuple[bytes, bytes]] = {}
 
 # A field named here sends the request past the short way in `parse_head`. The names with "_" are another spelling of
 # framing fields for servers that fold names into CGI variables.
@@ -65,6 +58,7 @@ class RequestHead(NamedTuple):
     query: bytes
     http_version: str
     headers: list[tuple[bytes, bytes]]
+    fields: dict[bytes, bytes]  # of the headers, the last of each name
     body_length: int
     expects_continue: bool
     keep_alive: bool
@@ -82,10 +76,9 @@ def parse_head(head: bytes, max_headers: int = 100, max_target: int = 8192) -> R
     field_lines = lines[1:-1]
     if len(field_lines) > max_headers:
         raise Refused(431, "too_many_headers", f"A request may have at most {max_headers} header fields.")
-    try:
-        headers = [_known_lines[line] for line in field_lines]
-    except KeyError:
-        headers = [_known_lines.get(line) or _read_field(line) for line in field_lines]
+    headers = read_fields(field_lines)
+    if headers is None:
+        raise _explain_field(next(line for line in field_lines if read_field(line) is None))
     # Duplicates collapse in the dict (in C): equal sizes prove that no field is repeated, for less than a loop costs.
     fields = dict(headers)
     has_repeated = len(fields) != len(headers)
@@ -97,6 +90,7 @@ def parse_head(head: bytes, max_headers: int = 100, max_target: int = 8192) -> R
         target, authority = _other_target_form(target, method)
         if authority is not None:  # it replaces whatever Host said (RFC 9112 §3.2.2)
             headers = [(b"host", authority), *(field for field in headers if field[0] != b"host")]
+            fields = dict(headers)
 
     body_length = 0
     expects_continue = False
@@ -110,7 +104,9 @@ def parse_head(head: bytes, max_headers: int = 100, max_target: int = 8192) -> R
     if is_http_11 and (has_repeated or fields.get(b"connection", b"keep-alive") not in _KEEP_ALIVE):
         keep_alive = b"close" not in _tokens(headers, b"connection")
     raw_path, _, query = target.partition(b"?")
-    return RequestHead(method, raw_path, query, http_version, headers, body_length, expects_continue, keep_alive)
+    return RequestHead(
+        method, raw_path, query, http_version, headers, fields, body_length, expects_continue, keep_alive
+    )
 
 
 def _read_request_line(line: bytes, max_target: int) -> tuple[str, bytes, str]:
@@ -129,20 +125,13 @@ def _read_request_line(line: bytes, max_target: int) -> tuple[str, bytes, str]:
     return method, target, http_version
 
 
-def _read_field(line: bytes) -> tuple[bytes, bytes]:
-    match = _FIELD.fullmatch(line)
-    if match is None:
-        if line[:1] in (b" ", b"\t"):
-            raise Refused(400, "folded_header", "Header lines may not be folded.")
-        if _NEVER_IN_A_HEAD.search(line + b"\r\n"):
-            raise _bad_character()
-        raise Refused(400, "header_malformed", "A header line isn't a name, a colon and a value.")
-    field = (match[1].lower(), match[2].strip(b" \t"))
-    if len(line) <= _MAX_KNOWN_LINE_BYTES:
-        if len(_known_lines) >= _MAX_KNOWN_LINES:
-            _known_lines.clear()
-        _known_lines[line] = field
-    return field
+def _explain_field(line: bytes) -> Refused:
+    """Find the reason why `line` isn't a field."""
+    if line[:1] in (b" ", b"\t"):
+        return Refused(400, "folded_header", "Header lines may not be folded.")
+    if _NEVER_IN_A_HEAD.search(line + b"\r\n"):
+        return _bad_character()
+    return Refused(400, "header_malformed", "A header line isn't a name, a colon and a value.")
 
 
 def _check_host(host: bytes | None, *, required: bool) -> None:

@@ -81,6 +81,7 @@ class EdgeProtocol(EdgeConnection):
         exchange = Exchange(
             self,
             request.method,
+            request.fields,
             is_http_11=request.http_version == "1.1",
             keep_alive=request.keep_alive and not self._draining,
             expects_continue=request.expects_continue,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from itertools import chain
 from typing import Final, Protocol
 
 Headers = list[tuple[bytes, bytes]]
@@ -10,6 +12,7 @@ Headers = list[tuple[bytes, bytes]]
 SAFE_METHODS: Final = frozenset({b"GET", b"HEAD", b"OPTIONS"})
 _NO_BODY_EXPECTED: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"DELETE", b"CONNECT", b"TRACE"})
 
+_BREAKS_THE_LINE: Final = re.compile(rb"[\0\r\n ]")
 _FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})
 
 
@@ -23,25 +26,29 @@ class BodySource(Protocol):
         """Return some bytes, b"" at the end. What it raises, `send` raises."""
 
 
-def render_head(method: bytes, target: bytes, headers: Headers, framing: bytes) -> bytes:
-    """Return the head's bytes up to the empty line, which is to follow (after Host, if `lacks_host`).
+def render_head(method: bytes, target: bytes, headers: Headers, framing: bytes, rendered: bytes = b"") -> bytes:
+    """Return the head's bytes up to the empty line, which is to follow (after Host, unless `headers` have it).
 
-    Names are lower-case. Raises ValueError where a field could break out of its line, or frames the message itself.
+    Names are lower-case. `rendered` are more fields, as lines, that the caller vouches for.
+    Raises ValueError where a field could break out of its line, or frames the message itself.
     """
-    lines = b"\r\n".join(map(b": ".join, headers))  # 3 times as fast as formatting line by line
-    head = b"%b %b HTTP/1.1\r\n%b\r\n" % (method, target, lines) if lines else b"%b %b HTTP/1.1\r\n" % (method, target)
-    line_count = len(headers) + 1
-    if head.count(b"\n") != line_count or head.count(b"\r") != line_count or b"\0" in head or b" " in target:
+    # All names and values in one piece: looking for three octets in it takes 0.3 µs, counting the line ends of the
+    # rendered head took 2 (a bearer token makes it long).
+    octets = b"".join(chain.from_iterable(headers))
+    if b"\n" in octets or b"\r" in octets or b"\0" in octets or _BREAKS_THE_LINE.search(target):
         raise ValueError("a request's target or header would break its line")
-    # By the names (0.2 µs); searching the head for such a line takes 5. A name can't hide one: see the count above.
+    # By the names (0.2 µs); searching the head for such a line takes 5.
     if not _FRAMING.isdisjoint(dict(headers)):
         raise ValueError("content-length and transfer-encoding are set here, not by the caller")
-    return head + framing
+    if not headers:
+        return b"%b %b HTTP/1.1\r\n%b%b" % (method, target, rendered, framing)
+    lines = b"\r\n".join(map(b": ".join, headers))  # 3 times as fast as formatting line by line
+    return b"%b %b HTTP/1.1\r\n%b\r\n%b%b" % (method, target, lines, rendered, framing)
 
 
-def lacks_host(head: bytes) -> bool:
-    """Tell whether a rendered head still needs its Host."""
-    return b"\r\nhost: " not in head
+def lacks_host(headers: Headers) -> bool:
+    """Tell whether Host isn't among the fields."""
+    return b"host" not in dict(headers)
 
 
 def framing_of(method: bytes, body: BodySource | bytes | None) -> bytes:

@@ -50,16 +50,18 @@ class UpstreamService:
         headers: Headers,
         body: BodySource | bytes | None = None,
         *,
+        rendered: bytes = b"",
         safe_to_retry: bool | None = None,
     ) -> UpstreamResponse:
         """Return the upstream's answer, whatever its status.
 
         `headers` are end-to-end fields with lower-case names; Host is added unless given, framing always.
+        `rendered` are more of them, as lines that end in CRLF, unchecked: for what the caller has made itself.
         `safe_to_retry` defaults to whether the method is safe. Being cancelled ends the exchange at once.
         Raises UpstreamError, RequestBodyError, what the body source raises, ValueError for fields that break lines.
         """
         now = self._clock()
-        head = render_head(method, target, headers, framing_of(method, body))
+        head = render_head(method, target, headers, framing_of(method, body), rendered)
         source = None
         if body is None:
             body = b""
@@ -76,7 +78,7 @@ class UpstreamService:
             source,
             method == b"HEAD",
             method in SAFE_METHODS if safe_to_retry is None else safe_to_retry,
-            lacks_host(head),
+            lacks_host(headers),
             now + self.policy.deadlines.total_seconds,
         )
         self._budget.note_request()

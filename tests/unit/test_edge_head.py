@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway import fields as known
 from gateway.edge import head as reader
 from gateway.edge.errors import Refused
 from gateway.edge.head import CHUNKED, is_authority, parse_head
@@ -26,6 +27,7 @@ def test_head_is_read_into_its_parts() -> None:
         b"c=d",
         "1.1",
         [(b"host", b"x:1"), (b"accept", b"a, b"), (b"transfer-encoding", b"Chunked"), (b"expect", b"100-continue")],
+        {b"host": b"x:1", b"accept": b"a, b", b"transfer-encoding": b"Chunked", b"expect": b"100-continue"},
         CHUNKED,
         True,
         True,
@@ -54,10 +56,10 @@ def test_what_is_accepted_has_nothing_that_could_end_a_line(value: bytes) -> Non
 
 
 def test_memory_of_lines_is_bounded() -> None:
-    for number in range(2 * reader._MAX_KNOWN_LINES):
+    for number in range(2 * known.MAX_KNOWN_LINES):
         parse_head(b"GET / HTTP/1.1\r\nHost: a\r\nX: %d\r\nY: %b\r\n" % (number, b"y" * 2000))
-    assert len(reader._known_lines) <= reader._MAX_KNOWN_LINES
-    assert max(map(len, reader._known_lines)) <= reader._MAX_KNOWN_LINE_BYTES
+    assert len(known._known) <= known.MAX_KNOWN_LINES
+    assert max(map(len, known._known)) <= known.MAX_KNOWN_LINE_BYTES
 
 
 def test_line_that_was_refused_is_refused_again() -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from gateway.fields import read_fields
 from gateway.headers import (
     DROPPED_FROM_REQUEST,
     DROPPED_FROM_RESPONSE,
@@ -16,6 +15,7 @@ from gateway.headers import (
     forwarded_headers,
     returned_headers,
 )
+from servicekit.request_context import RequestFacts
 
 KEPT = [b"authorization", b"content-type", b"cookie", b"accept", b"if-match", b"idempotency-key", b"x-custom", b"range"]
 TOKEN = st.text("abcdefghijklmnopqrstuvwxyz-", min_size=1, max_size=12).map(str.encode)
@@ -23,14 +23,15 @@ names = st.one_of(st.sampled_from(sorted(HOP_BY_HOP | SET_BY_GATEWAY)), st.sampl
 values = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=20).map(str.encode)
 listed = st.lists(st.one_of(names, names.map(bytes.upper), st.just(b"")), max_size=5).map(b", ".join)
 messages = st.lists(st.one_of(st.tuples(names, values), st.tuples(st.just(b"connection"), listed)), max_size=15)
-OURS: dict[str, Any] = {
-    "request_id": b"the-id", "trace_id": b"0" * 31 + b"1", "trace_flags": b"01", "client_ip": "192.0.2.1",
-    "scheme": b"http", "proxy_token": None,
-}  # fmt: skip
 
 
-def forwarded(message: Headers, **changed: Any) -> Headers:
-    return forwarded_headers([(b"host", b"school.example"), *message], **{**OURS, **changed})
+def forwarded(message: Headers, *, client_ip: str = "192.0.2.1", proxy_token: str | None = None) -> Headers:
+    headers = [(b"host", b"school.example"), *message]
+    facts = RequestFacts("the-id", "0" * 31 + "1", "01", client_ip)
+    passed, own = forwarded_headers(headers, dict(headers), facts, scheme="http", proxy_token=proxy_token)
+    own_fields = read_fields(own.removesuffix(b"\r\n").split(b"\r\n"))
+    assert own_fields is not None
+    return passed + own_fields
 
 
 def named(message: Headers) -> set[bytes]:
@@ -40,7 +41,7 @@ def named(message: Headers) -> set[bytes]:
 @given(messages)
 def test_nothing_that_is_for_one_hop_is_passed_on(message: Headers) -> None:
     assert not {name for name, _ in forwarded(message)} & HOP_BY_HOP
-    answer = returned_headers(message, request_id=b"id", limits=[])
+    answer = returned_headers(message, dict(message), request_id=b"id", limits=[])
     assert not {name for name, _ in answer} & HOP_BY_HOP
 
 
@@ -71,7 +72,7 @@ def test_identity_cannot_be_talked_away(message: Headers) -> None:
 
 @given(messages, st.lists(st.tuples(st.just(b"set-cookie"), values), max_size=4))
 def test_an_answers_fields_pass_in_order_and_cookies_stay_apart(message: Headers, cookies: Headers) -> None:
-    answer = returned_headers([*message, *cookies], request_id=b"id", limits=[])
+    answer = returned_headers([*message, *cookies], dict([*message, *cookies]), request_id=b"id", limits=[])
     assert [field for field in answer if field[0] == b"set-cookie"][-len(cookies) or len(answer) :] == cookies
     assert [value for name, value in answer if name == b"x-request-id"] == [b"id"]
     gone = DROPPED_FROM_RESPONSE | (named(message) - {b"authorization", b"content-type", b"cookie", b"cache-control"})
@@ -82,14 +83,14 @@ def test_an_answers_fields_pass_in_order_and_cookies_stay_apart(message: Headers
 def test_an_answers_own_limit_stands_before_the_gateways() -> None:
     theirs = [(b"ratelimit", b'"login";r=1;t=2'), (b"ratelimit-policy", b'"login";q=5;w=60')]
     ours = [(b"ratelimit-policy", b'"user";q=9;w=60'), (b"ratelimit", b'"user";r=8;t=60')]
-    answer = returned_headers(theirs, request_id=b"id", limits=ours)
+    answer = returned_headers(theirs, dict(theirs), request_id=b"id", limits=ours)
     assert (b"ratelimit", b'"login";r=1;t=2, "user";r=8;t=60') in answer
     assert (b"ratelimit-policy", b'"login";q=5;w=60, "user";q=9;w=60') in answer
     assert len(answer) == 3
 
 
 def test_an_ipv6_client_is_quoted_where_its_colons_would_mean_something() -> None:
-    passed = dict(forwarded([], client_ip="2001:db8::1", proxy_token=b"secret"))
+    passed = dict(forwarded([], client_ip="2001:db8::1", proxy_token="secret"))
     assert passed[b"forwarded"].startswith(b'for="[2001:db8::1]"')
     assert passed[b"x-forwarded-for"] == b"2001:db8::1"
     assert passed[b"x-proxy-token"] == b"secret"

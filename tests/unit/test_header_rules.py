@@ -7,7 +7,9 @@ from collections import Counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.fields import read_fields
 from gateway.headers import HOP_BY_HOP, SET_BY_GATEWAY, Headers, forwarded_headers, returned_headers
+from servicekit.request_context import RequestFacts
 
 SPECIAL = sorted(HOP_BY_HOP | SET_BY_GATEWAY | {b"host", b"cookie", b"set-cookie", b"authorization", b"accept"})
 NAMES = st.one_of(st.sampled_from(SPECIAL), st.text("abcxyz-_019", min_size=1, max_size=10).map(str.encode))
@@ -25,17 +27,19 @@ SET_ONCE = (
 many = settings(max_examples=300, deadline=None)
 
 
+def fields_of(lines: bytes) -> Headers:
+    """The fields of rendered lines, each of which must be a right one."""
+    assert lines.endswith(b"\r\n")
+    fields = read_fields(lines[:-2].split(b"\r\n"))
+    assert fields is not None
+    return fields
+
+
 def forward(headers: Headers, *, is_from_proxy: bool) -> Headers:
-    return forwarded_headers(
-        headers,
-        request_id=b"the-id",
-        trace_id=b"0" * 31 + b"1",
-        trace_flags=b"01",
-        client_ip="203.0.113.9",
-        scheme=b"http",
-        proxy_token=b"sesame",
-        is_from_proxy=is_from_proxy,
-    )
+    facts = RequestFacts("the-id", "0" * 31 + "1", "01", "203.0.113.9")
+    facts.is_from_proxy = is_from_proxy
+    passed, own = forwarded_headers(headers, dict(headers), facts, scheme="http", proxy_token="sesame")
+    return passed + fields_of(own)
 
 
 def named_by_connection(headers: Headers) -> set[bytes]:
@@ -77,7 +81,7 @@ def test_end_to_end_fields_pass_in_order_unless_connection_names_them(headers: H
 @given(FIELDS)
 def test_an_answer_keeps_its_cookies_apart_and_has_one_request_id(headers: Headers) -> None:
     limits = [(b"ratelimit-policy", b'"user";q=1;w=60'), (b"ratelimit", b'"user";r=0;t=60')]
-    passed = returned_headers(headers, request_id=b"the-id", limits=limits)
+    passed = returned_headers(headers, dict(headers), request_id=b"the-id", limits=limits)
     cookies = [value for name, value in headers if name == b"set-cookie"]
     assert [value for name, value in passed if name == b"set-cookie"] == cookies
     assert [value for name, value in passed if name == b"x-request-id"] == [b"the-id"]
