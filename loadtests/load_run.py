@@ -43,8 +43,11 @@ class LoadRun:
         self.search: RateSearch | None = None
         self.finished = True
         self.exit_code = NOT_MEASURED
+        self.remarks: list[str] = []
+        """What a reader of the report must know to judge it."""
+        self.complete_workers: set[str] = set()
+        """Those that have told everything they measured."""
         self._began = ""
-        self._busy: str | None = None
         self._rate = 0
         self._step_ends = 0.0
         self._step_began = 0.0
@@ -56,7 +59,9 @@ class LoadRun:
         self.recorder.clear()
         self.recorder.judged_from = time.time() + float(self.options.warm_up)
         self.finished, self.search, self._step_began = False, None, 0.0
-        self._busy = busy_before()
+        self.complete_workers.clear()
+        busy = busy_before()
+        self.remarks = [f"{busy}: that is in every latency"] if busy else []
         self._began = datetime.now(UTC).isoformat(timespec="seconds")
         options = self.options
         if with_verdict:  # beside the run: a system that is slow to say what it is must not hold it up
@@ -137,7 +142,7 @@ class LoadRun:
                 health=health,
                 added=added,
                 highest_rate=found,
-                remarks=[f"{self._busy}: that is in every latency"] if self._busy else [],
+                remarks=self.remarks,
             ),
         )
         if self.earlier is not None:

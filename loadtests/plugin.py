@@ -9,14 +9,17 @@ from typing import Any
 import gevent
 import psutil
 from locust import events
-from locust.runners import MasterRunner, WorkerRunner
+from locust.runners import STATE_MISSING, MasterRunner, WorkerRunner
 
 from loadtests import shapes, text_report
 from loadtests.load_run import LoadRun, say
 from loadtests.recorder import CHECK
 from loadtests.run_options import add_options
 
-MESSAGE = "matricula"
+MESSAGE, END = "matricula", "matricula-end"
+"""What a worker measured since it last told, and the request to stop and tell the rest."""
+
+LAST_PART_SECONDS = 15.0
 SAMPLE_SECONDS = 1.0
 _installed: list[bool] = []
 
@@ -52,9 +55,11 @@ def _on_init(environment: Any, runner: Any, web_ui: Any, **_: Any) -> None:
     _choose_users(environment, web_ui)
     _choose_shape(environment, runner)
     if isinstance(runner, MasterRunner):
-        runner.register_message(MESSAGE, lambda environment, msg, **_: _absorb(environment, msg.data))
+        runner.register_message(MESSAGE, lambda environment, msg, **_: _absorb(environment, msg))
     else:
         runner.greenlet.spawn(_sample, runner, run)
+    if isinstance(runner, WorkerRunner):
+        runner.register_message(END, lambda **_: runner.stop())
     if not isinstance(runner, WorkerRunner):
         runner.greenlet.spawn(_watch, runner, run, float(options.progress) if options.headless else 0.0)
     # Locust's timer for --run-time counts from the event loop's last look at the clock, and that was before all the
@@ -101,7 +106,9 @@ def _on_test_stop(environment: Any, **_: Any) -> None:
     run: LoadRun = environment.matricula
     runner = environment.runner
     if isinstance(runner, WorkerRunner):
-        runner.send_message(MESSAGE, run.recorder.drain())  # before anything that takes time: the master won't wait
+        runner.send_message(MESSAGE, {**run.recorder.drain(), "is_last": True})  # before anything that takes time
+    if isinstance(runner, MasterRunner):
+        _wait_for_last_parts(runner, run)
     if run.accounts is not None:
         run.accounts.close()
     if environment.web_ui is not None:
@@ -134,13 +141,31 @@ def _on_quitting(environment: Any, **_: Any) -> None:
     environment.process_exit_code = environment.matricula.finish()
 
 
-def _absorb(environment: Any, part: dict[str, Any]) -> None:
+def _absorb(environment: Any, message: Any) -> None:
     run: LoadRun = environment.matricula
+    part = message.data
     if run.finished:
         return
     run.recorder.absorb(part)
+    if part.get("is_last"):
+        run.complete_workers.add(message.node_id)
     if part["setup_failures"]:
         gevent.spawn(environment.runner.quit)
+
+
+def _wait_for_last_parts(runner: MasterRunner, run: LoadRun) -> None:
+    """Have the workers stop and tell what they still have: Locust itself gives them half a second and hangs up."""
+    deadline = time.monotonic() + LAST_PART_SECONDS
+
+    def missing() -> set[str]:
+        return {worker.id for worker in runner.clients.all if worker.state != STATE_MISSING} - run.complete_workers
+
+    for worker in missing():
+        runner.send_message(END, None, worker)
+    while missing() and time.monotonic() < deadline:
+        gevent.sleep(0.05)
+    for worker in missing():
+        run.remarks.append(f"{worker} didn't tell what it measured last, so the numbers are too small")
 
 
 def _sample(runner: Any, run: LoadRun) -> None:
