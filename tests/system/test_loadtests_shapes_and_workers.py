@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -42,7 +43,7 @@ def test_a_master_and_two_workers_measure_a_spike_between_them(tmp_path: Path) -
     assert users.count(PEAK) <= 3, "a fifth of the run"
     assert users[-1] == PEAK // 5
     rates = [point["all"]["rate"] for point in run.report["timeline"]][1:-1]
-    assert max(rates) == max(rate for rate, there in zip(rates, users, strict=True) if there == PEAK)
+    assert max(rates) > 1.5 * statistics.median(rates), "five times as many people for a moment"
     assert len(run.report["generator"]) == 2
     assert run.report["about"]["run"] | {"shape": "Spike", "generator processes": "2"} == run.report["about"]["run"]
 
