@@ -64,14 +64,15 @@ def world(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 @pytest.fixture
-def open_page(world: UiWorld, chromium: Browser) -> Iterator[Callable[..., Watched]]:
+def open_page(request: pytest.FixtureRequest, chromium: Browser) -> Iterator[Callable[..., Watched]]:
     """Opens pages in browsers of their own; whatever the console complains of fails the test."""
     with ExitStack() as stack:
         opened: list[Watched] = []
 
-        def make(*, width: int = 1280, theme: str = "light", javascript: bool = True) -> Watched:
+        def make(*, width: int = 1280, theme: str = "light", javascript: bool = True, url: str = "") -> Watched:
             context = chromium.new_context(
-                base_url=world.url,
+                base_url=url or request.getfixturevalue("world").url,
+                ignore_https_errors=bool(url),  # of a certificate that a test has made for itself
                 viewport={"width": width, "height": 860},
                 color_scheme="dark" if theme == "dark" else "light",
                 java_script_enabled=javascript,

@@ -133,3 +133,33 @@ def test_what_the_list_shows_is_exported(world: UiWorld, sign_in: SignIn) -> Non
             assert all(any(one["email"] in line for line in lines) for one in shown)
         page.keyboard.press("Escape")
         page.goto("/admin/students?program=Exporting")
+
+
+def test_a_file_that_is_too_large_is_told_at_once(sign_in: SignIn, tmp_path: Path) -> None:
+    large = tmp_path / "large.csv"
+    large.write_bytes(b"x" * (10 * 1024 * 1024 + 1))
+    page = sign_in("rita").page
+    page.goto("/admin/imports/new")
+    page.set_input_files("#f-file", large)
+    page.get_by_role("button", name="Preview", exact=True).click()
+    assert "too large: 10 MB at most" in page.locator("#f-file").evaluate("input => input.validationMessage")
+    page.set_input_files("#f-file", a_csv("first_name,last_name,email", "Sam,Small,sam.small@example.org"))
+    page.get_by_role("button", name="Preview", exact=True).click()
+    expect(page.locator("#will")).to_be_visible()
+
+
+def test_a_file_that_the_gateway_finds_too_large_is_told_and_stays_chosen(sign_in: SignIn, tmp_path: Path) -> None:
+    """With what a form adds to it, it is more than the gateway takes: that refusal comes while it is being sent."""
+    large = tmp_path / "large.csv"
+    large.write_bytes(b"x" * (10 * 1024 * 1024))
+    rita = sign_in("rita")
+    rita.expect(413)
+    page = rita.page
+    page.goto("/admin/imports/new")
+    page.set_input_files("#f-file", large)
+    page.get_by_label("Empty cells").select_option("clear")
+    page.get_by_role("button", name="Preview", exact=True).click()
+    expect(page.locator("#problems")).to_contain_text("larger than this system accepts")
+    expect(page.locator("#problems code")).to_be_visible()
+    assert page.locator("#f-file").evaluate("input => input.files.length") == 1
+    expect(page.get_by_label("Empty cells")).to_have_value("clear")

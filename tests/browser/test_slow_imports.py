@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import httpx2
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import SignIn
-from tests.support.ui_world import UiWorld
+from tests.support.scripted_gateway import token_in
+from tests.support.ui_world import PASSWORD, UiWorld
 
 MANY = 40_000  # more than the service reads in the two seconds that a page waits for it
 PATIENCE = 120_000  # milliseconds
@@ -145,3 +148,36 @@ def follow_until(page: Page, there: Locator) -> None:
         again.click()
         page.wait_for_load_state()
     expect(there).to_be_visible()
+
+
+def test_files_pass_through_the_pages_without_being_held_in_memory(world: UiWorld) -> None:
+    pages = world.process_of("admin_ui")
+    with httpx2.Client(base_url=world.url, timeout=120, trust_env=False) as client:
+        form = {"username": "rita", "password": PASSWORD, "csrf": token_in(client.get("/admin/login").text)}
+        client.post("/admin/login", data=form)
+        csrf = token_in(client.get("/admin/imports/new").text)
+
+        def send(size: int) -> None:
+            content = b"a,b\n" + b"x" * size  # no file of students: it is refused as soon as it is there
+            answer = client.post("/admin/imports/new", data={"csrf": csrf}, files={"file": ("list.csv", content)})
+            assert "There is no column for" in answer.text
+
+        def send_four(size: int) -> None:
+            with ThreadPoolExecutor(4) as pool:
+                list(pool.map(send, [size] * 4))
+
+        send_four(2_000_000)
+        before = most_memory(pages.pid)
+        send_four(10_000_000)
+        # Held in memory, four files would be forty megabytes and more.
+        assert most_memory(pages.pid) - before < 15_000_000
+
+
+def most_memory(pid: int) -> int:
+    """The most bytes that a process has ever had in memory (``proc_pid_status(5)``)."""
+    status = Path(f"/proc/{pid}/status")
+    if not status.exists():
+        pytest.skip("Linux tells this")
+    found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text())
+    assert found
+    return int(found[1]) * 1024

@@ -73,6 +73,24 @@ def test_the_theme_and_the_columns_are_chosen(sign_in: SignIn) -> None:
     expect(page.locator("html")).to_have_class("density-compact")
 
 
+def test_the_system_theme_follows_the_device(sign_in: SignIn) -> None:
+    shades = {}
+    for theme in ("light", "dark"):
+        page = sign_in("rita", javascript=False, theme=theme).page
+        expect(page.locator("html")).to_have_attribute("data-theme", "system")
+        body = page.locator("body")
+        shades[theme] = [
+            body.evaluate(f"node => getComputedStyle(node).{name}") for name in ("backgroundColor", "color")
+        ]
+        page.goto("/admin/students/new")
+        field = page.locator("#f-first_name")
+        shades[theme].append(field.evaluate("node => getComputedStyle(node).backgroundColor"))
+    assert shades == {
+        "light": ["rgb(246, 247, 249)", "rgb(23, 32, 46)", "rgb(255, 255, 255)"],
+        "dark": ["rgb(16, 21, 29)", "rgb(230, 234, 241)", "rgb(24, 31, 42)"],
+    }
+
+
 def test_a_session_that_ends_while_one_types_loses_nothing(world: UiWorld, sign_in: SignIn) -> None:
     student = world.student()
     user = world.api("POST", "/auth/users/", json={"username": "olga", "password": PASSWORD, "role": "registrar"})

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from pathlib import Path
 from typing import Any
 
 import httpx2
+import psutil
 from playwright.sync_api import ConsoleMessage, Page
 
 PASSWORD = "violet harbour 29 kites"
@@ -54,6 +56,14 @@ class UiWorld:
         """How often a service was asked for a path, by its log."""
         log = (self.state_dir / "log" / f"{service}.jsonl").read_text()
         return log.count(f'"path":"{path}"') + log.count(f'"path": "{path}"')
+
+    def process_of(self, service: str) -> psutil.Process:
+        """The process that runs a service of this system."""
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if process.environ().get("VAR_DIR") == str(self.state_dir) and process.cmdline()[-1] == service:
+                    return process
+        raise AssertionError(f"{service} doesn't run")
 
 
 class Watched:

@@ -37,10 +37,10 @@ const show = (title, detail, { requestId = "", wait = 0 } = {}) => {
 };
 
 const FROM_GATEWAY = {
-  413: "What was sent is larger than this system accepts.",
-  429: "You are asking a little too fast.",
-  502: "The pages can’t be reached just now.",
-  503: "The pages can’t be reached just now.",
+  413: "What was sent is larger than this system accepts. Nothing you typed is lost.",
+  429: "You are asking a little too fast. Nothing you typed is lost.",
+  502: "The pages can’t be reached just now. Nothing you typed is lost.",
+  503: "The pages can’t be reached just now. Nothing you typed is lost.",
   504: "There was no answer in time. Look before you repeat a change.",
 };
 
