@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from admin_ui.browsing import Paged, place_in
 from admin_ui.wording import STATUSES
@@ -25,6 +25,8 @@ SORTS = {
     "updated_at": "Last change",
 }
 FILTERS = ("q", "status", "program", "year")
+BEHIND = "list"
+LONGEST_BEHIND = 1_000
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,19 @@ class ListState(Paged):
             sort=sort if sort.removeprefix("-") in SORTS else DEFAULT_SORT,
             **place_in(query),
         )
+
+    @classmethod
+    def behind(cls, query: Mapping[str, str]) -> Self:
+        """The list that a student's page was opened from, which its address carries along."""
+        return cls.read(dict(parse_qsl(query.get(BEHIND, ""))))
+
+    def record_url(self, student_id: Any, page: str = "") -> str:
+        """A page of a student's, with this list to go back to."""
+        state = self.address("")[1:]
+        if len(state) > LONGEST_BEHIND:  # its first page, then
+            state = self.url().partition("?")[2]
+        kept = "?" + urlencode({BEHIND: state}) if 0 < len(state) <= LONGEST_BEHIND else ""
+        return f"{PATH}/{student_id}{page}{kept}"
 
     def api_query(self) -> dict[str, str | int]:
         """The filters and the order, as the API takes them."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass, field, replace
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 import orjson
@@ -35,6 +36,12 @@ from servicekit.problems import BadRequest
 
 router = APIRouter(prefix="/admin/students", include_in_schema=False)
 LOST_CHANCES = {429, 500, 502, 503, 504}
+CARRIED = (
+    "status",
+    "program",
+    "year",
+    "enrolled_on",
+)  # from one student to the next that is added: they are of one class
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,8 @@ class Draft:
     is_away: bool = False
     is_deleted: bool = False
     student_id: UUID | None = None
+    focus: str = ""
+    """The field to begin in; none where something else is to be read first."""
 
     def told(self, refused: Refused) -> Draft:
         """With the API's errors at their fields; a new key, because another attempt has another content."""
@@ -58,9 +67,10 @@ class Draft:
 
 @router.get("/new")
 async def show_new(request: Request, visitor: SignedIn) -> Response:
-    """An empty form."""
+    """An empty form, but for what the student added before has in common with the next."""
     require(visitor, "students:write")
-    return await _form(request, visitor, Draft(blank(), key=_new_key()))
+    given = {name: value for name in CARRIED if (value := request.query_params.get(name, "").strip())}
+    return await _form(request, visitor, Draft(blank() | given, key=_new_key(), focus="first_name"))
 
 
 @router.post("/new")
@@ -75,8 +85,13 @@ async def create(request: Request, visitor: SignedIn, form: Form) -> Response:
         answer = await visitor.api.call("POST", "/students/", json=given, headers={"Idempotency-Key": draft.key})
     except (Refused, GatewayAway) as error:
         return await _refused(request, visitor, draft, error)
+    path = record_path(request, answer.body["id"])
+    if form.get("another"):
+        await _tell(request, visitor, f"{full_name(answer.body)} was added.", path)
+        carried = {name: draft.fields[name] for name in CARRIED if draft.fields[name]}
+        return go_to(request, "/admin/students/new?" + urlencode(carried))
     await _tell(request, visitor, f"{full_name(answer.body)} was added.")
-    return go_to(request, record_path(answer.body["id"]))
+    return go_to(request, path)
 
 
 @router.get("/{student_id:uuid}/edit")
@@ -85,9 +100,10 @@ async def show_edit(request: Request, visitor: SignedIn, student_id: UUID) -> Re
     require(visitor, "students:write")
     answer = await read_student(visitor.api, student_id)
     if answer.body["deleted_at"]:
-        return go_to(request, record_path(student_id))
+        return go_to(request, record_path(request, student_id))
     fields = shown(answer.body)
-    return await _form(request, visitor, Draft(fields, fields, answer.etag or "", student_id=student_id))
+    draft = Draft(fields, fields, answer.etag or "", student_id=student_id, focus="first_name")
+    return await _form(request, visitor, draft)
 
 
 @router.post("/{student_id:uuid}/edit")
@@ -122,7 +138,7 @@ async def _save(request: Request, visitor: Visitor, draft: Draft, *, restore: bo
             return await _changed_meanwhile(request, visitor, draft, draft.student_id)
         return await _refused(request, visitor, draft, error)
     await _tell(request, visitor, "Saved." if changes else "Nothing was changed.")
-    return go_to(request, record_path(answer.body["id"]))
+    return go_to(request, record_path(request, answer.body["id"]))
 
 
 async def _changed_meanwhile(request: Request, visitor: Visitor, draft: Draft, student_id: UUID) -> Response:
@@ -147,6 +163,8 @@ async def _changed_meanwhile(request: Request, visitor: Visitor, draft: Draft, s
         clashes=compare(draft.original, theirs, draft.fields),
         theirs=_packed(theirs),
         yours=_packed(draft.fields),
+        action=record_path(request, student_id, "/resolve"),
+        back=record_path(request, student_id),
     )
 
 
@@ -157,7 +175,7 @@ async def _save_again(request: Request, visitor: Visitor, draft: Draft) -> Respo
     except (Refused, GatewayAway) as error:
         return await _refused(request, visitor, draft, error)
     await _tell(request, visitor, "Saved.")
-    return go_to(request, record_path(draft.student_id))
+    return go_to(request, record_path(request, draft.student_id))
 
 
 async def _refused(request: Request, visitor: Visitor, draft: Draft, error: Refused | GatewayAway) -> Response:
@@ -189,8 +207,8 @@ async def _form(request: Request, visitor: Visitor, draft: Draft, status: int = 
         original=_packed(draft.original),
         programs=await _programs(visitor) if not is_htmx(request) and not draft.is_away else [],
         most_guardians=MOST_GUARDIANS,
-        action=f"{record_path(draft.student_id)}/edit" if draft.student_id else "/admin/students/new",
-        back=record_path(draft.student_id) if draft.student_id else "/admin/students",
+        action=record_path(request, draft.student_id, "/edit") if draft.student_id else "/admin/students/new",
+        back=record_path(request, draft.student_id) if draft.student_id else "/admin/students",
     )
 
 
@@ -208,11 +226,13 @@ def _rearranged(draft: Draft, form: FormData) -> Draft | None:
     guardians = guardian_rows(form)
     if form.get("add_guardian"):
         guardians.append(dict.fromkeys(GUARDIAN_PARTS, ""))
+        focus = f"guardians.{len(guardians) - 1}.name"
     elif (index := str(form.get("remove_guardian", ""))).isdigit():
         guardians = [entry for number, entry in enumerate(guardians) if str(number) != index]
+        focus = f"guardians.{max(0, min(int(index), len(guardians)) - 1)}.name" if guardians else "add_guardian"
     else:
         return None
-    return replace(draft, fields={**draft.fields, "guardians": guardians})
+    return replace(draft, fields={**draft.fields, "guardians": guardians}, focus=focus)
 
 
 def _held(form: FormData, name: str) -> dict[str, Any]:
@@ -234,5 +254,5 @@ def _new_key() -> str:
     return str(uuid.uuid4())
 
 
-async def _tell(request: Request, visitor: Visitor, text: str) -> None:
-    await services_of(request).store.notify(visitor.session, {"kind": "ok", "text": text})
+async def _tell(request: Request, visitor: Visitor, text: str, href: str = "") -> None:
+    await services_of(request).store.notify(visitor.session, {"kind": "ok", "text": text, "href": href})

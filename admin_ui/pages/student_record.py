@@ -12,6 +12,7 @@ from fastapi import APIRouter, Request, Response
 from admin_ui.api import Api
 from admin_ui.browser import go_to, wants_part
 from admin_ui.gateway_client import Answer, Refused
+from admin_ui.listing import PATH, ListState
 from admin_ui.student_fields import EDITABLE
 from admin_ui.view import page, part
 from admin_ui.visitor import Form, SignedIn, services_of
@@ -22,9 +23,14 @@ HISTORY_PAGE = 20
 router = APIRouter(prefix="/admin/students/{student_id:uuid}", include_in_schema=False)
 
 
-def record_path(student_id: Any) -> str:
-    """The page of a student."""
-    return f"/admin/students/{student_id}"
+def record_path(request: Request, student_id: Any, page: str = "") -> str:
+    """A page of a student, with the list to go back to that this request's address carries."""
+    return list_behind(request).record_url(student_id, page)
+
+
+def list_behind(request: Request) -> ListState:
+    """The list that the student was opened from."""
+    return ListState.behind(request.query_params)
 
 
 async def read_student(api: Api, student_id: UUID) -> Answer:
@@ -46,6 +52,7 @@ async def show_record(request: Request, visitor: SignedIn, student_id: UUID) -> 
     student = answer.body
     context: dict[str, Any] = {
         "active": "students",
+        "behind": list_behind(request),
         "student": student,
         "etag": answer.etag,
         "history": history.body,
@@ -74,10 +81,10 @@ async def delete(request: Request, visitor: SignedIn, form: Form, student_id: UU
             visitor,
             {"kind": "warn", "text": "Not deleted: the record was changed meanwhile. Look at it first."},
         )
-        return go_to(request, record_path(student_id))
-    undo = f"{record_path(student_id)}/restore"
+        return go_to(request, record_path(request, student_id))
+    undo = record_path(request, student_id, "/restore")
     await _tell(request, visitor, {"kind": "ok", "text": f"{full_name(student)} was deleted.", "undo": undo})
-    return go_to(request, "/admin/students")
+    return go_to(request, list_behind(request).address(PATH))
 
 
 @router.post("/restore")
@@ -85,7 +92,7 @@ async def restore(request: Request, visitor: SignedIn, form: Form, student_id: U
     """Take a deletion back."""
     student = (await visitor.api.call("POST", f"/students/{student_id}/restore")).body
     await _tell(request, visitor, {"kind": "ok", "text": f"{full_name(student)} is back."})
-    return go_to(request, record_path(student_id))
+    return go_to(request, record_path(request, student_id))
 
 
 @router.post("/revert")
@@ -112,7 +119,7 @@ async def revert(request: Request, visitor: SignedIn, form: Form, student_id: UU
         await _tell(request, visitor, {"kind": "warn", "text": text})
     else:
         await _tell(request, visitor, {"kind": "ok", "text": f"{field_label(field)} is as it was before."})
-    return go_to(request, record_path(student_id))
+    return go_to(request, record_path(request, student_id))
 
 
 async def _tell(request: Request, visitor: SignedIn, notice: dict[str, Any]) -> None:

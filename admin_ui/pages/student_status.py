@@ -50,7 +50,7 @@ async def change(request: Request, visitor: SignedIn, form: Form, student_id: UU
         return await _form(request, visitor, student, given, is_away=True)
     text = f"The status is now: {status_label(given['status'])}."
     await services_of(request).store.notify(visitor.session, {"kind": "ok", "text": text})
-    return go_to(request, record_path(student_id))
+    return go_to(request, record_path(request, student_id))
 
 
 async def _form(
@@ -74,5 +74,6 @@ async def _form(
         errors=refused.errors if refused else {},
         refused=refused,
         is_away=is_away,
-        back=record_path(student["id"]),
+        back=record_path(request, student["id"]),
+        action=record_path(request, student["id"], "/status"),
     )

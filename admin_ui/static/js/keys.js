@@ -59,12 +59,25 @@ const act = (event) => {
     openDialog("help");
     return true;
   }
+  if (key === "/" && !document.querySelector('[data-key="/"]')) {
+    openPalette(); // where there is no list to search
+    return true;
+  }
   return /^[a-z/]$/.test(key) && followKey(key);
 };
 
+// From the search down to what it found.
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "ArrowDown" || !(event.target instanceof Element) || !event.target.matches('[data-key="/"]')) return;
+  if (!document.querySelector("[data-open-row]")) return;
+  event.preventDefault();
+  move(1);
+});
+
 document.addEventListener("keydown", (event) => {
   if ((event.ctrlKey || event.metaKey) && event.key === "Enter") {
-    const save = document.activeElement?.closest("form[data-save]")?.querySelector(".form-foot .btn-primary");
+    const foot = document.activeElement?.closest("form[data-save]")?.querySelector(".form-foot");
+    const save = (event.shiftKey && foot?.querySelector('[name="another"]')) || foot?.querySelector(".btn-primary");
     if (save) {
       event.preventDefault();
       save.click();
