@@ -22,6 +22,8 @@ from servicekit.ids import uuid7
 SEEN_EVERY = timedelta(seconds=60)  # last_seen_at is no finer than this, so that reading doesn't always write
 MOST_REPEATS = 100  # successors followed within the grace; a client can't spend so many in good faith
 
+_ADD_SESSION, _ADD_TOKEN = insert(sessions), insert(tokens)  # built once: building costs as much as running
+
 
 @dataclass(frozen=True)
 class TokenPair:
@@ -47,27 +49,25 @@ def is_live(now: datetime) -> ColumnElement[bool]:
 
 
 def open_session(conn: Connection, service: Service, user: Row[Any], origin: Origin, now: datetime) -> TokenPair:
-    """A new session of a user whose row is locked by the caller."""
+    """A new session of a user whose row the caller has locked and marked as signed in."""
     settings = service.settings
     session_id, token = uuid7(), refresh_tokens.new_token()
     ends_at = now + timedelta(seconds=max(settings.session_max_ttl, settings.refresh_token_ttl))
     expires_at = min(now + timedelta(seconds=settings.refresh_token_ttl), ends_at)
-    conn.execute(
-        insert(sessions).values(
-            id=session_id,
-            user_id=user.id,
-            device=device_name(origin.user_agent),
-            user_agent=origin.user_agent,
-            address=origin.address,
-            created_at=now,
-            last_seen_at=now,
-            expires_at=expires_at,
-            ends_at=ends_at,
-            access_expires_at=access_tokens.expiry_of(now, settings),
-        )
-    )
+    row = {
+        "id": session_id,
+        "user_id": user.id,
+        "device": device_name(origin.user_agent),
+        "user_agent": origin.user_agent,
+        "address": origin.address,
+        "created_at": now,
+        "last_seen_at": now,
+        "expires_at": expires_at,
+        "ends_at": ends_at,
+        "access_expires_at": access_tokens.expiry_of(now, settings),
+    }
+    conn.execute(_ADD_SESSION, row)
     _store_token(conn, token, session_id, now, expires_at)
-    conn.execute(update(users).where(users.c.id == user.id).values(last_sign_in_at=now))
     person = Person(user.id, user.username)
     audit.record(conn, Event.SIGN_IN, origin=origin, now=now, actor=person, subject=person, session_id=session_id)
     return _pair(service, user, session_id, token, expires_at, now)
@@ -153,7 +153,7 @@ def _token_row(conn: Connection, token: str) -> Any:
 
 def _store_token(conn: Connection, token: str, session_id: str, now: datetime, expires_at: datetime) -> None:
     values = {"session_id": session_id, "created_at": now, "expires_at": expires_at}
-    conn.execute(insert(tokens).values(token_hash=refresh_tokens.hash_of(token), **values))
+    conn.execute(_ADD_TOKEN, {"token_hash": refresh_tokens.hash_of(token), **values})
 
 
 def _pair(

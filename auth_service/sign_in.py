@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Row, select, update
+from sqlalchemy import Row, bindparam, select, update
 
 from auth_service import audit, usernames
 from auth_service.audit import Event, Person
@@ -13,6 +13,15 @@ from auth_service.models import users
 from auth_service.service import Origin, Service
 from auth_service.sessions import TokenPair, open_session
 from servicekit.problems import Unauthorized
+
+# Built once: building a statement and finding its compiled form costs as much as running it.
+_FIND = select(users).where(users.c.username_key == bindparam("key"))
+_STILL_RIGHT = (
+    update(users)
+    .where(users.c.id == bindparam("user"), users.c.password_hash == bindparam("verified"), ~users.c.disabled)
+    .values(last_sign_in_at=bindparam("now"))
+    .returning(users)
+)
 
 
 def sign_in(service: Service, credentials: Credentials, origin: Origin) -> TokenPair:
@@ -24,7 +33,7 @@ def sign_in(service: Service, credentials: Credentials, origin: Origin) -> Token
     """
     key = usernames.lookup_key(credentials.username)
     with service.db.read() as conn:
-        known = conn.execute(select(users).where(users.c.username_key == (key or ""))).first()
+        known = conn.execute(_FIND, {"key": key or ""}).first()
     right, renewed = service.hasher.verify(credentials.password, known.password_hash if known else None)
     pair = _open(service, known, renewed, origin) if known is not None and right and not known.disabled else None
     if pair is None:
@@ -36,9 +45,10 @@ def sign_in(service: Service, credentials: Credentials, origin: Origin) -> Token
 def _open(service: Service, known: Row[Any], renewed: str | None, origin: Origin) -> TokenPair | None:
     now = service.clock()
     with service.db.write() as conn:
-        # Read again under a lock: meanwhile the user may have been disabled, or given another password.
-        user = conn.execute(select(users).where(users.c.id == known.id).with_for_update()).first()
-        if user is None or user.disabled or user.password_hash != known.password_hash:
+        # Meanwhile the user may have been disabled, or given another password; the update asks again and locks the row.
+        verified = {"user": known.id, "verified": known.password_hash, "now": now}
+        user = conn.execute(_STILL_RIGHT, verified).first()
+        if user is None:
             return None
         if renewed is not None:
             conn.execute(update(users).where(users.c.id == user.id).values(password_hash=renewed))

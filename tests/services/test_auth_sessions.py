@@ -6,9 +6,9 @@ from threading import Barrier
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
-from auth_service.models import refresh_tokens, sessions
+from auth_service.models import audit_events, refresh_tokens, sessions, users
 from tests.support.auth_world import OTHER_PASSWORD, PASSWORD, AuthWorld, build_world
 
 
@@ -30,6 +30,25 @@ def test_a_refresh_gives_a_new_pair_that_works_and_refreshes_again(auth: AuthWor
     assert len({pair["refresh_token"] for pair in (first, second, third)}) == 3
     assert auth.is_alive(third)
     assert auth.session_of(first) == auth.session_of(third)
+
+
+@pytest.mark.parametrize("change", [{"disabled": True}, {"password_hash": "another"}], ids=str)
+def test_who_is_changed_while_the_password_is_checked_does_not_get_in(auth: AuthWorld, change: dict[str, Any]) -> None:
+    auth.make_user(auth.sign_in(), "mara")
+    before = count(auth, sessions)
+
+    def somebody_changes_them() -> None:
+        with auth.app.state.service.db.write() as conn:
+            conn.execute(update(users).where(users.c.username == "mara").values(**change))
+
+    auth.clock.meanwhile = somebody_changes_them  # the clock is asked for between the check and the new session
+    answer = auth.client.post("/auth/login", json={"username": "mara", "password": PASSWORD})
+    assert answer.status_code == 401
+    assert count(auth, sessions) == before
+    with auth.app.state.service.db.read() as conn:
+        assert conn.execute(select(users.c.last_sign_in_at).where(users.c.username == "mara")).scalar_one() is None
+        reason = select(audit_events.c.details).where(audit_events.c.event == "sign_in_failed")
+        assert conn.execute(reason).scalar_one() == {"reason": "changed_meanwhile"}
 
 
 def test_a_repeat_within_the_grace_gives_the_same_successor(auth: AuthWorld) -> None:

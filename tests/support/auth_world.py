@@ -24,8 +24,13 @@ class TurnableClock:
     """The time, with a part of it that a test adds."""
 
     ahead: timedelta = field(default_factory=timedelta)
+    meanwhile: Callable[[], None] | None = None
+    """What happens just before somebody looks at the clock the next time."""
 
     def __call__(self) -> datetime:
+        happening, self.meanwhile = self.meanwhile, None
+        if happening is not None:
+            happening()
         return datetime.now(UTC) + self.ahead
 
     def turn(self, seconds: float) -> None:
