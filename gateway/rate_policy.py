@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from limits import parse as parse_limits_notation
 
@@ -50,8 +51,7 @@ def parse_rate(name: str, text: str) -> RatePolicy:
     return RatePolicy(name, item.amount, item.get_expiry())
 
 
-@dataclass(frozen=True, slots=True)
-class Quota:
+class Quota(NamedTuple):
     """A limiter's word on one request: it passes or not, what is left, and in how many seconds more is."""
 
     passed: bool

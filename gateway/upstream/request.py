@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from itertools import chain
 from typing import Final, Protocol
 
@@ -12,7 +11,6 @@ Headers = list[tuple[bytes, bytes]]
 SAFE_METHODS: Final = frozenset({b"GET", b"HEAD", b"OPTIONS"})
 _NO_BODY_EXPECTED: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"DELETE", b"CONNECT", b"TRACE"})
 
-_BREAKS_THE_LINE: Final = re.compile(rb"[\0\r\n ]")
 _FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})
 
 
@@ -34,8 +32,8 @@ def render_head(method: bytes, target: bytes, headers: Headers, framing: bytes, 
     """
     # All names and values in one piece: looking for three octets in it takes 0.3 µs, counting the line ends of the
     # rendered head took 2 (a bearer token makes it long).
-    octets = b"".join(chain.from_iterable(headers))
-    if b"\n" in octets or b"\r" in octets or b"\0" in octets or _BREAKS_THE_LINE.search(target):
+    octets = b"".join((target, *chain.from_iterable(headers)))
+    if b"\n" in octets or b"\r" in octets or b"\0" in octets or b" " in target:
         raise ValueError("a request's target or header would break its line")
     # By the names (0.2 µs); searching the head for such a line takes 5.
     if not _FRAMING.isdisjoint(dict(headers)):

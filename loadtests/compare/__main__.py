@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
         find_program("wrk")
         with Children(WORK) as children:
             print("Starting the upstream, Valkey and auth_service ...", flush=True)
-            bed = lay(children, WORK)
+            bed = lay(children, WORK, chosen.python)
             values = _measure(bed, Sessions(bed), chosen)
     except (Missing, DidNotStart, MeasurementFailed) as error:
         print(f"The benchmark can't go on: {error}", file=sys.stderr)
@@ -106,6 +106,11 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         "--sweeps", action="store_true", help="also how cost grows, with one thing at a time (9 minutes)"
     )
     parser.add_argument("--memory", type=float, default=0.0, metavar="MINUTES", help="also watch memory under load")
+    parser.add_argument(
+        "--python",
+        metavar="PATH",
+        help="runs the contenders in Python; default: this one, or the system's if this one is no release build",
+    )
     parser.add_argument("--all", action="store_true", help=f"--sweeps --memory {ALL_MEMORY_MINUTES:g}")
     parser.add_argument("--write-docs", action="store_true", help="put the tables into docs/performance.md")
     chosen = parser.parse_args(arguments)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from string import Template
 import redis
 
 from loadtests.compare.installing import find_program, find_valkey
+from loadtests.compare.interpreter import Interpreter, choose_interpreter
 from loadtests.compare.processes import OTHER_CORE, Children, free_port
 
 SERVERS = Path(__file__).parent / "servers"
@@ -30,6 +30,7 @@ class Bed:
 
     children: Children
     work: Path
+    interpreter: Interpreter
     upstream_port: int
     valkey_port: int
     auth_port: int
@@ -65,18 +66,21 @@ class Bed:
         }
 
 
-def lay(children: Children, work: Path) -> Bed:
+def lay(children: Children, work: Path, python: str | None = None) -> Bed:
     """Start what the contenders share.
 
+    Args:
+        python: What runs the contenders in Python; None: see ``choose_interpreter``.
+
     Raises:
-        Missing: There is no nginx. DidNotStart: One of the processes didn't.
+        Missing: There is no nginx, or no such Python. DidNotStart: One of the processes didn't.
     """
     documents = work / "documents"
     documents.mkdir(parents=True, exist_ok=True)
     (documents / "students.json").write_bytes(student_page())
     state = work / "state"
     state.mkdir(exist_ok=True)
-    bed = Bed(children, work, free_port(), free_port(), free_port())
+    bed = Bed(children, work, choose_interpreter(work, python), free_port(), free_port(), free_port())
     render("upstream.conf", work / "upstream.conf", folder=work, port=bed.upstream_port)
     nginx = [find_program("nginx"), "-e", work / "upstream-error.log", "-c", work / "upstream.conf"]
     children.start("upstream", nginx, cores=OTHER_CORE, port=bed.upstream_port)
@@ -84,7 +88,7 @@ def lay(children: Children, work: Path) -> Bed:
     children.start("valkey", valkey, cores=OTHER_CORE, port=bed.valkey_port)
     children.start(
         "auth_service",
-        [sys.executable, "-m", "auth_service"],
+        [bed.interpreter.program, "-m", "auth_service"],
         cores=OTHER_CORE,
         port=bed.auth_port,
         environment=bed.settings(bed.auth_port),

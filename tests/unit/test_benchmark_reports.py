@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from loadtests.compare.document import write_document
+from loadtests.compare.installing import Missing
+from loadtests.compare.interpreter import choose_interpreter
 from loadtests.compare.page import render_page
 from loadtests.compare.summary import comparison_table, cpu_spread, targets_table
 
@@ -96,3 +98,13 @@ def test_a_document_without_markers_is_left_alone(tmp_path: Path) -> None:
 def test_the_projects_document_has_all_the_markers() -> None:
     text = (Path(__file__).resolve().parent.parent.parent / "docs" / "performance.md").read_text()
     assert all(f"<!-- bench:{name} -->" in text and f"<!-- /bench:{name} -->" in text for name in MARKERS)
+
+
+def test_a_python_that_cannot_run_the_gateway_is_refused_with_the_reason(tmp_path: Path) -> None:
+    with pytest.raises(Missing, match="nothing-here is no Python that runs"):
+        choose_interpreter(tmp_path, str(tmp_path / "nothing-here"))
+    old = tmp_path / "old-python"
+    old.write_text("#!/bin/sh\necho 3.9.2\n")
+    old.chmod(0o755)
+    with pytest.raises(Missing, match=r"old-python is Python 3\.9\.2; it takes 3\.11 or newer"):
+        choose_interpreter(tmp_path, str(old))
