@@ -16,6 +16,7 @@ from admin_ui.visitor import Form, SignedIn, require, services_of
 
 router = APIRouter(prefix=PATH, include_in_schema=False)
 UNFINISHED = {"reading", "applying", "reverting", "undoing"}
+CHANGING = ("create", "update", "restore", "delete")
 ROWS_SHOWN = 50
 Kind = Literal["bulk", "imports"]
 
@@ -42,6 +43,7 @@ async def show(request: Request, visitor: SignedIn, kind: Kind, batch_id: UUID) 
         outcome=outcome,
         running=batch.body["state"] in UNFINISHED,
         progress=progress(batch.body),
+        can_import=can_import(batch.body),
         address=f"{PATH}/{kind}/{batch_id}",
     )
 
@@ -57,6 +59,11 @@ async def undo(request: Request, visitor: SignedIn, form: Form, kind: Kind, batc
             raise
         await services_of(request).store.notify(visitor.session, {"kind": "warn", "text": refused.detail})
     return go_to(request, f"{PATH}/{kind}/{batch_id}")
+
+
+def can_import(batch: dict[str, Any]) -> bool:
+    """Whether a preview has rows that would change something, those with errors left out."""
+    return batch["state"] == "previewed" and any(batch["counts"].get(outcome) for outcome in CHANGING)
 
 
 def progress(batch: dict[str, Any]) -> int | None:

@@ -20,7 +20,7 @@ from starlette.datastructures import FormData, UploadFile
 from admin_ui.browser import go_to, is_htmx
 from admin_ui.gateway_client import Refused, SentFile
 from admin_ui.listing import PATH
-from admin_ui.pages.batches import UNFINISHED, progress
+from admin_ui.pages.batches import UNFINISHED, can_import, progress
 from admin_ui.student_fields import GUARDIAN_PARTS, TEXTS
 from admin_ui.view import page
 from admin_ui.visitor import Form, SignedIn, Visitor, require, services_of
@@ -162,6 +162,7 @@ async def _wizard(request: Request, visitor: Visitor, wizard: Wizard, *, status:
         wrong=[row for row in wizard.rows if row["outcome"] == "error"],
         fine=[row for row in wizard.rows if row["outcome"] != "error"],
         running=wizard.is_running,
+        can_import=bool(batch) and can_import(batch),
         progress=progress(batch) if batch else None,
         of=wizard.of,
         mode=settings.get("mode", "upsert"),

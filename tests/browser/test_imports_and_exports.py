@@ -106,6 +106,21 @@ def test_a_preview_with_errors_can_be_gone_on_with_later(world: UiWorld, sign_in
     assert world.api("GET", "/students/?q=lara later")["total"] == 1
 
 
+def test_a_file_that_would_change_nothing_is_not_offered_to_be_imported(world: UiWorld, sign_in: SignIn) -> None:
+    there = world.student()
+    page = sign_in("rita").page
+    page.goto("/admin/imports/new")
+    row = ",".join(there[name] for name in ("first_name", "last_name", "email"))
+    page.set_input_files("#f-file", a_csv("first_name,last_name,email", row, "Bea,Nothing,no address"))
+    page.get_by_role("button", name="Preview", exact=True).click()
+    expect(page.get_by_text("There is nothing to import")).to_be_visible()
+    expect(page.get_by_role("button", name="Import now")).to_have_count(0)
+    page.goto("/admin/imports")
+    page.locator("[data-open-row]").first.click()
+    expect(page.get_by_role("heading", name="Ready to look at")).to_be_visible()
+    expect(page.get_by_role("button", name="Import all")).to_have_count(0)
+
+
 def test_a_file_is_imported_without_javascript(world: UiWorld, sign_in: SignIn) -> None:
     page = sign_in("rita", javascript=False).page
     page.goto("/admin/imports/new")
