@@ -116,6 +116,42 @@ def test_the_focus_follows_the_guardians(world: UiWorld, sign_in: SignIn) -> Non
     expect(add).to_be_focused()
 
 
+def test_what_has_the_focus_is_never_under_a_bar(world: UiWorld, sign_in: SignIn) -> None:
+    student = world.student(guardians=[{"name": "Eva Lovelace", "relation": "Mother"}])
+    page = sign_in("rita", width=390).page
+    page.set_viewport_size({"width": 390, "height": 420})
+    page.goto(f"/admin/students/{student['id']}/edit")
+    for key, least in (("Tab", 18), ("Shift+Tab", 18)):
+        seen = 0
+        for _ in range(24):
+            page.keyboard.press(key)
+            place = page.evaluate(
+                """() => {
+                    const node = document.activeElement, foot = document.querySelector(".form-foot");
+                    if (foot.contains(node) || !node.matches(".form-control, .form-select, .btn-link, .btn")) {
+                        return null;
+                    }
+                    const [box, bar] = [node.getBoundingClientRect(), foot.getBoundingClientRect()];
+                    return {id: node.id || node.name, hidden: box.bottom > bar.top && box.top < bar.bottom};
+                }"""
+            )
+            seen += place is not None
+            assert place is None or not place["hidden"], (key, place)
+        assert seen >= least
+
+
+def test_a_notice_leaves_the_buttons_of_a_form_free(sign_in: SignIn) -> None:
+    for width in (1280, 390):
+        page = sign_in("rita", width=width).page
+        page.goto("/admin/students/new")
+        page.fill("#f-first_name", "Nils")
+        page.fill("#f-last_name", "Notice")
+        page.fill("#f-email", f"nils.notice{width}@example.org")
+        page.get_by_role("button", name="Add, then another").click()
+        expect(page.locator("#toasts")).to_contain_text("was added")
+        page.get_by_role("button", name="Add student").click(trial=True)  # fails while something lies over it
+
+
 def test_a_search_is_a_key_away_everywhere(world: UiWorld, sign_in: SignIn) -> None:
     student = world.student(last_name="Anywhere")
     page = sign_in("rita").page
