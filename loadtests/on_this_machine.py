@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -20,7 +19,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from loadtests.fill import NotFilled, fill, sign_in
+from loadtests.free_ports import NoFreePorts, free_offset
 from loadtests.load_run import NOT_MEASURED
+from loadtests.run_options import help_text
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 STATE = REPOSITORY / "var" / "load"
@@ -31,10 +32,10 @@ LIMITS = {
     "RATE_LIMIT_LOGIN": "1000000/minute",
 }
 DEFAULTS = {"--users": "50", "--spawn-rate": "25", "--run-time": "65s", "--warm-up": "5"}
-PORTS = (8000, 8001, 8002, 8003)
 OFFSETS = range(11_000, 20_000, 10)
 START_SECONDS = 120.0
 STOP_SECONDS = 30.0
+WRONG_ARGUMENT = 2
 
 
 class DidNotStart(Exception):
@@ -46,10 +47,10 @@ def running_system(state: Path, environment: Mapping[str, str]) -> Iterator[int]
     """A system with this environment and nothing in it; gives the port offset, and stops it at the end.
 
     Raises:
-        DidNotStart: It ended, or wasn't ready in time.
+        DidNotStart: It ended, or wasn't ready in time. NoFreePorts: There is nowhere to start it.
     """
     shutil.rmtree(state, ignore_errors=True)
-    offset = free_offset()
+    offset = free_offset(OFFSETS)
     command = [sys.executable, "-m", "stack", "--port-offset", str(offset)]
     process = subprocess.Popen(  # noqa: S603 - our own command
         command,
@@ -90,28 +91,6 @@ def _read(process: subprocess.Popen[str], said: list[str], is_running: threading
             is_running.set()
 
 
-def free_offset() -> int:
-    """An offset at which all four ports are free.
-
-    Raises:
-        DidNotStart: There is none.
-    """
-    for offset in OFFSETS:
-        if all(_is_free(port + offset) for port in PORTS):
-            return offset
-    raise DidNotStart("no free ports were found")
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
-
-
 def locust_command(offset: int, note: str, arguments: list[str]) -> list[str]:
     """Locust against the system at this offset; given arguments go before our defaults."""
     short = {"-u": "--users", "-r": "--spawn-rate", "-t": "--run-time"}
@@ -122,8 +101,25 @@ def locust_command(offset: int, note: str, arguments: list[str]) -> list[str]:
     return [sys.executable, "-m", "locust", "-f", "loadtests", *fixed, *where, *defaults, *arguments]
 
 
+def mistakes_in(command: list[str]) -> str:
+    """What Locust doesn't understand of a command, found out before anything is started; empty when all is well."""
+    done = subprocess.run(  # noqa: S603 - our own command
+        [*command, "--show-task-ratio"], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+    return "" if done.returncode == 0 else done.stderr.strip() or f"Locust ended with exit code {done.returncode}"
+
+
 def main() -> int:
-    """Start, fill, load, stop; returns Locust's exit code, or 4 when it didn't come to that."""
+    """Start, fill, load, stop; returns Locust's exit code, 4 when it didn't come to that, 2 for a wrong argument."""
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        print(__doc__, "\n", help_text(), "\nand all of Locust's own: `locust --help`.", sep="")
+        return 0
+    if mistakes := mistakes_in(locust_command(0, "", sys.argv[1:])):
+        print(mistakes, file=sys.stderr)
+        return WRONG_ARGUMENT
+    username = os.environ.get("BOOTSTRAP_ADMIN_USERNAME") or "admin"
+    password = os.environ.get("BOOTSTRAP_ADMIN_PASSWORD") or "admin"
+    os.environ.update({"LOCUST_ADMIN_USERNAME": username, "LOCUST_ADMIN_PASSWORD": password})
     is_postgres = os.environ.get("STUDENT_DATABASE_URL", "").startswith("postgres")
     facts = {
         "other services": "1 worker each",
@@ -135,12 +131,12 @@ def main() -> int:
     try:
         with running_system(STATE, LIMITS) as offset:
             host = f"http://127.0.0.1:{8000 + offset}"
-            seconds = fill(host, sign_in(host, "admin", "admin"), STUDENTS)
+            seconds = fill(host, sign_in(host, username, password), STUDENTS)
             print(f"{STUDENTS:,} students imported in {seconds:.1f} s. Loading ...", flush=True)
             command = locust_command(offset, note, sys.argv[1:])
             code = subprocess.run(command, cwd=REPOSITORY, check=False).returncode  # noqa: S603 - our own command
             print("Stopping the system ...", flush=True)
-    except (DidNotStart, NotFilled) as error:
+    except (DidNotStart, NoFreePorts, NotFilled) as error:
         print(error, file=sys.stderr)
         return NOT_MEASURED
     except KeyboardInterrupt:

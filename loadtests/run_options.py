@@ -1,7 +1,11 @@
-"""What can be chosen beyond Locust's own arguments; each also by environment variable or in Locust's web form."""
+"""What can be chosen beyond Locust's own arguments; each also by environment variable or in Locust's web form.
+
+`python -m loadtests.run_options` lists them: `locust --help` ends before it has read any locustfile.
+"""
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +105,7 @@ def add_options(parser: Any) -> None:
         "--note",
         default="",
         env_var="LOCUST_NOTE",
-        help="what a report should say of the system, as name=value;name=value (workers, limits)",
+        help="what a report should say of the system beyond what it finds out, as name=value;name=value",
     )
     parser.add_argument(
         "--fail-on-generator-limit",
@@ -113,3 +117,27 @@ def add_options(parser: Any) -> None:
     parser.add_argument(
         "--progress", type=float, default=5.0, env_var="LOCUST_PROGRESS", help="seconds between progress lines; 0: none"
     )
+
+
+class _Lister(argparse.ArgumentParser):
+    """Takes what Locust's parser takes, to list it."""
+
+    def add_argument(self, *names: Any, env_var: str = "", include_in_web_ui: bool = True, **options: Any) -> Any:
+        del include_in_web_ui
+        hint = options.pop("help", "")
+        default = options.get("default")
+        if "default:" not in hint and default not in ("", False, None) and env_var != "LOCUST_ADMIN_PASSWORD":
+            hint = f"{hint} (default: {default})"
+        return super().add_argument(*names, help=f"{hint} [{env_var}]".replace("%", "%%"), **options)
+
+
+def help_text() -> str:
+    """All of the arguments, with their defaults and environment variables."""
+    parser = _Lister(add_help=False, usage=argparse.SUPPRESS)
+    add_options(parser)
+    return parser.format_help().partition("\n")[2]
+
+
+if __name__ == "__main__":
+    print("Beside Locust's own arguments (`locust --help`), each also by the environment variable in brackets:\n")
+    print(help_text())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import subprocess
 import threading
 import time
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import psutil
 
+from loadtests.free_ports import free_offset
 from tests.support.wait import until
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
@@ -115,17 +115,4 @@ def free_port_offset() -> int:
     """An offset at which the four ports are free just now; every xdist worker has its own range."""
     worker = int(re.sub(r"\D", "", os.environ.get("PYTEST_XDIST_WORKER", "")) or 0)
     start = 3_000 + worker * 500 + (os.getpid() % 40) * 10
-    for offset in range(start, HIGHEST_OFFSET, 7):
-        if all(is_free(port + offset) for port in range(8000, 8004)):
-            return offset
-    raise AssertionError("no free ports")
-
-
-def is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
+    return free_offset(range(start, HIGHEST_OFFSET, 7))

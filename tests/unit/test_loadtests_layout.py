@@ -47,6 +47,28 @@ def test_each_scenario_can_be_run_from_its_own_file(path: Path) -> None:
     assert names <= SCENARIOS
 
 
+def test_our_arguments_can_be_listed_with_defaults_and_environment_variables() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "loadtests.run_options"], cwd=REPOSITORY, capture_output=True, text=True, timeout=60,
+        check=True,
+    )  # fmt: skip
+    said = " ".join(done.stdout.split())
+    assert "--open-model each user stands for one arrival a second" in said
+    assert "(default: 20) [LOCUST_MOST_IN_FLIGHT]" in said
+    assert "[LOCUST_ADMIN_PASSWORD]" in said
+
+
+@pytest.mark.parametrize(("argument", "named"), [("--nonsense", "--nonsense"), ("Nobody", "Unknown User(s): Nobody")])
+def test_make_load_tells_a_wrong_argument_before_it_starts_anything(argument: str, named: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "loadtests.on_this_machine", argument], cwd=REPOSITORY, capture_output=True, text=True,
+        timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert named in done.stderr
+    assert "Starting" not in done.stdout
+
+
 def test_no_module_is_called_like_a_scenario_or_like_something_else_that_is_imported() -> None:
     # Each is put into sys.modules under its bare name; Locust tells duplicate classes by looking there.
     stems = Counter(path.stem for path in executed())
