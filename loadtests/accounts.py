@@ -88,7 +88,7 @@ class Accounts:
             body = {"username": username, "password": PASSWORD, "role": role}
             made = self._ask("POST", "/auth/users/", body=body, token=self.admin_token())
             if made.status != 201:
-                raise SetupFailed(f"making the account of a {role} failed: {made.told()}")
+                raise SetupFailed(f"making the account of a {role} failed: {made.told()} {_advice(made)}")
             account = Account(made.json()["id"], username, PASSWORD)
             self._made.append(account)
             return account
@@ -103,7 +103,7 @@ class Accounts:
         body = {"username": account.username, "password": account.password}
         answer = self._ask("POST", "/auth/login", body=body)
         if answer.status != 200:
-            raise SetupFailed(f"{account.username} can't sign in at {self._host}: {answer.told()}")
+            raise SetupFailed(f"{account.username} can't sign in at {self._host}: {answer.told()} {_advice(answer)}")
         pair = answer.json()
         account.access_token = pair["access_token"]
         account.good_until = asked_at + pair["expires_in"]
@@ -128,3 +128,18 @@ class Accounts:
             return ask(method, self._host + path, **options)
         except Unreachable as error:
             raise SetupFailed(f"nothing answers at {error}: start the system, or name another with --host") from None
+
+
+def _advice(answer: Plain) -> str:
+    """What whoever started the run can do about a refusal."""
+    match answer.status:
+        case 401:
+            return "Say who may make accounts: --admin-username, and the password in LOCUST_ADMIN_PASSWORD."
+        case 403:
+            return "--admin-username must be somebody who may make accounts, an admin."
+        case 404 | 405:
+            return "Is that the gateway? Name it with --host."
+        case 429:
+            return "Wait, or start the system with RATE_LIMIT_LOGIN, RATE_LIMIT_USER and RATE_LIMIT_ANONYMOUS raised."
+        case _:
+            return "The system's log says more."

@@ -121,7 +121,7 @@ class LoadRun:
         verdicts = judge(self.objectives, series, recorder.duration_seconds(), dropped=dropped, added=added)
         health = health_of(recorder.processes)
         broken = [str(verdict) for verdict in verdicts if not verdict.met]
-        broken += [f"{one['msg']} (an exception in a scenario)" for one in self.environment.runner.exceptions.values()]
+        broken += [self._told_of(one["msg"]) for one in self.environment.runner.exceptions.values()]
         if self.search is not None:
             broken = [] if self.search.met else [self.search.answer()]  # it goes to where the objectives break
         if not series and not recorder.setup_failures:
@@ -161,6 +161,11 @@ class LoadRun:
         if is_generator_limit and self.options.fail_on_generator_limit:
             return GENERATOR_LIMIT
         return BROKEN if broken else OK
+
+    def _told_of(self, exception: str) -> str:
+        if exception.startswith("No tasks defined on") and (self.options.tags or self.options.exclude_tags):
+            return f"{exception.split()[4].rstrip('.')} does nothing with these --tags or --exclude-tags"
+        return f"{exception} (an exception in a scenario)"
 
     def _title(self, series: dict[Key, Series]) -> str:
         return ", ".join(by_scenario(series)) or "nothing"

@@ -96,7 +96,7 @@ def locust_command(offset: int, note: str, arguments: list[str]) -> list[str]:
     short = {"-u": "--users", "-r": "--spawn-rate", "-t": "--run-time"}
     given = {short.get(word, word).partition("=")[0] for word in arguments}
     defaults = [word for name, value in DEFAULTS.items() if name not in given for word in (name, value)]
-    fixed = ["--headless", "--only-summary", "--json-file", os.devnull, "--loglevel", "WARNING", "--note", note]
+    fixed = ["--headless", "--loglevel", "WARNING", "--note", note]
     where = ["--host", f"http://127.0.0.1:{8000 + offset}", "--direct-url", f"http://127.0.0.1:{8001 + offset}"]
     return [sys.executable, "-m", "locust", "-f", "loadtests", *fixed, *where, *defaults, *arguments]
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import time
 from typing import Any
+from urllib.parse import urlsplit
 
 import gevent
 import psutil
@@ -43,6 +45,9 @@ _current: dict[str, LoadRun] = {}
 
 def _on_init(environment: Any, runner: Any, web_ui: Any, **_: Any) -> None:
     options = environment.parsed_options
+    if environment.host and urlsplit(environment.host).scheme not in ("http", "https"):
+        say(f"--host {environment.host}: a whole URL is needed, such as http://127.0.0.1:8000")
+        raise SystemExit(2)
 
     def quit_run() -> None:
         gevent.spawn(runner.quit)
@@ -52,6 +57,7 @@ def _on_init(environment: Any, runner: Any, web_ui: Any, **_: Any) -> None:
     except (OSError, ValueError) as error:
         say(f"--slo or --baseline: {error}")
         raise SystemExit(2) from None
+    _quieten(options)
     _choose_users(environment, web_ui)
     _choose_shape(environment, runner)
     if isinstance(runner, MasterRunner):
@@ -65,6 +71,16 @@ def _on_init(environment: Any, runner: Any, web_ui: Any, **_: Any) -> None:
     # Locust's timer for --run-time counts from the event loop's last look at the clock, and that was before all the
     # imports: without another look the run is as much shorter.
     gevent.get_hub().loop.update_now()
+
+
+def _quieten(options: Any) -> None:
+    """Leave the terminal to our table: Locust's own come last, with rounded percentiles. `--print-stats` wants them.
+
+    Locust has no switch for its last tables; it leaves them out when its statistics go to a file.
+    """
+    if options.headless and not options.print_stats:
+        options.only_summary = True
+        options.json_file = options.json_file or os.devnull
 
 
 def _choose_users(environment: Any, web_ui: Any) -> None:

@@ -68,7 +68,7 @@ def _aligned(lines: Sequence[Sequence[str]]) -> str:
 
 def summary(report: Mapping[str, Any]) -> str:
     """Table, what broke, what the generator says of itself, comparison, verdict."""
-    lines = ["", table(report, routes=True), ""]
+    lines = ["", table(report, routes=True), ""] if report["rows"] else [""]
     for name, added in report["added"].items():
         values = ", ".join(
             f"{key.removeprefix('added_').removesuffix('_ms')} {value:+.2f} ms" for key, value in added.items()

@@ -48,9 +48,9 @@ def run_locust(
     objectives = folder / "objectives.toml"
     objectives.write_text(slo)
     command = [
-        sys.executable, "-m", "locust", "-f", locustfile, "--headless", "--only-summary", "--host", host,
+        sys.executable, "-m", "locust", "-f", locustfile, "--headless", "--host", host,
         "--run-time", f"{seconds}s", "--spawn-rate", "50", "--slo", str(objectives), "--reports", str(folder),
-        "--report-name", "run", "--json-file", os.devnull, *arguments,
+        "--report-name", "run", *arguments,
     ]  # fmt: skip
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("LOCUST", "COV"))}
     done = subprocess.run(

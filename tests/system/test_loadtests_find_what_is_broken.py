@@ -40,6 +40,7 @@ def test_a_right_system_meets_its_objectives_and_the_report_says_how(
     run, asked, _ = right
     assert run.code == 0, run.output
     assert "Every SLO is met." in run.output
+    assert "# reqs" not in run.output, "Locust's own tables are there too, with rounded percentiles"
     # What two processes measured adds up to what the system was asked: no request is lost or counted twice.
     # Only what was under way when the run ended is the system's alone.
     routes = [row for row in run.report["rows"] if "/students/" in row["route"]]
@@ -177,6 +178,23 @@ def test_a_system_that_is_not_there_has_an_exit_code_of_its_own(tmp_path: Path) 
     run = run_locust(tmp_path, f"http://127.0.0.1:{free_port()}", "Browsing", seconds=5)
     assert run.code == 4, run.output
     assert "nothing answers at" in run.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "advice"),
+    [
+        (("--admin-password", "wrong"), 4, r"admin can't sign in at .*: 401 .* the password in LOCUST_ADMIN_PASSWORD"),
+        (("--tags", "nonesuch"), 4, r"BROKEN: Browsing does nothing with these --tags"),
+        (("--host", "127.0.0.1:8000"), 2, r"--host 127.0.0.1:8000: a whole URL is needed"),
+    ],
+)
+def test_a_run_that_cannot_begin_says_what_to_do(
+    tmp_path: Path, arguments: tuple[str, ...], code: int, advice: str
+) -> None:
+    with load_target() as url:
+        run = run_locust(tmp_path, url, "Browsing", *arguments, seconds=2)
+    assert run.code == code, run.output
+    assert re.search(advice, run.output), run.output
 
 
 def test_objectives_that_cannot_be_read_stop_the_run_before_it_starts(tmp_path: Path) -> None:
