@@ -120,6 +120,7 @@ def test_what_has_the_focus_is_never_under_a_bar(world: UiWorld, sign_in: SignIn
     student = world.student(guardians=[{"name": "Eva Lovelace", "relation": "Mother"}])
     page = sign_in("rita", width=390).page
     page.set_viewport_size({"width": 390, "height": 420})
+    page.emulate_media(reduced_motion="reduce")  # else it glides there
     page.goto(f"/admin/students/{student['id']}/edit")
     for key, least in (("Tab", 18), ("Shift+Tab", 18)):
         seen = 0
