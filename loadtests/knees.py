@@ -18,15 +18,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 from loadtests.about_machine import describe_machine
 from loadtests.compare.bed import render, student_page
-from loadtests.compare.installing import find_program
-from loadtests.compare.processes import Children, free_port
-from loadtests.fill import fill, sign_in
-from loadtests.own_postgres import own_postgres
+from loadtests.compare.installing import Missing, find_program
+from loadtests.compare.processes import Children, DidNotStart, free_port
+from loadtests.fill import NotFilled, fill, sign_in
+from loadtests.own_postgres import FOLDER_PREFIX, own_postgres, settle
 from loadtests.plain_client import ask
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -74,6 +75,8 @@ class System:
     gateway: int
     gateway_alone: int
     auth: int
+    databases: dict[str, str]
+    """PostgreSQL's URLs; none with SQLite."""
 
 
 @contextmanager
@@ -112,7 +115,7 @@ def running(workers: int, database: str) -> Iterator[System]:
             environment={**shared, "PORT": str(alone), "STUDENT_SERVICE_URL": f"http://127.0.0.1:{upstream}"},
             directory=REPOSITORY,
         )
-        yield System(gateway, alone, auth)
+        yield System(gateway, alone, auth, urls)
 
 
 def targets(system: System, run: str) -> list[Target]:
@@ -120,6 +123,7 @@ def targets(system: System, run: str) -> list[Target]:
     base = f"http://127.0.0.1:{system.gateway}"
     token = sign_in(base, "admin", "admin")
     fill(base, token, STUDENTS)
+    settle(system.databases)
     student = ask("GET", f"{base}/students/?limit=1", token=token).json()["items"][0]["id"]
     return [
         Target("gateway alone", f"http://127.0.0.1:{system.gateway_alone}/students/", ("get",), token),
@@ -180,8 +184,10 @@ def _kind(process: psutil.Process) -> str | None:
     line = " ".join(words)
     if process.name().startswith(("valkey", "redis")) and str(STATE) in line:
         return "valkey"
-    if "postgres" in process.name():
-        return "postgres"
+    if "postgres" in process.name():  # those of this run: its server was started with a folder of ours
+        parent = process.parent()
+        lines = (line, " ".join(parent.cmdline()) if parent is not None else "")
+        return "postgres" if any(FOLDER_PREFIX in each for each in lines) else None
     if process.environ().get("VAR_DIR") != str(STATE):
         return None
     for name in ("auth_service", "student_service", "gateway"):
@@ -209,18 +215,13 @@ def knee(steps: list[Step]) -> Step:
     return next(step for step in steps if step.rate >= NEAR_THE_TOP * highest)
 
 
-def main() -> int:
-    """Measure one configuration; print, and write var/knees-DATABASE-WORKERS.json."""
-    parser = argparse.ArgumentParser(prog="python -m loadtests.knees")
-    parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
-    parser.add_argument("--seconds", type=int, default=3)
-    arguments = parser.parse_args()
-    results = {}
-    with running(arguments.workers, arguments.database) as system:
-        for target in targets(system, f"{arguments.database}{arguments.workers}"):
+def knees_of(workers: int, database: str, seconds: int) -> dict[str, Any]:
+    """Every target's knee and steps by its name, printed as they are found."""
+    results: dict[str, Any] = {}
+    with running(workers, database) as system:
+        for target in targets(system, f"{database}{workers}"):
             measure(target, 1, 1)
-            steps = climb(target, arguments.seconds)
+            steps = climb(target, seconds)
             best = knee(steps)
             busy = ", ".join(f"{name} {percent:.0f} %" for name, percent in best.cpu.items())
             print(
@@ -229,6 +230,34 @@ def main() -> int:
                 flush=True,
             )
             results[target.name] = {"knee": asdict(best), "steps": [asdict(step) for step in steps]}
+    return results
+
+
+def main() -> int:
+    """Measure one configuration; print, and write var/knees-DATABASE-WORKERS.json."""
+    parser = argparse.ArgumentParser(
+        prog="python -m loadtests.knees", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--workers", type=int, default=1, help="of each service (default: 1)")
+    parser.add_argument(
+        "--database",
+        choices=("sqlite", "postgresql"),
+        default="sqlite",
+        help="sqlite (default), or a PostgreSQL of its own, started for this and removed again",
+    )
+    parser.add_argument(
+        "--seconds",
+        type=int,
+        default=3,
+        help=f"for each of {', '.join(map(str, CONNECTIONS))} connections to each of five targets (default: 3)",
+    )
+    arguments = parser.parse_args()
+    try:
+        find_program("wrk")
+        results = knees_of(arguments.workers, arguments.database, arguments.seconds)
+    except (Missing, FileNotFoundError, DidNotStart, NotFilled) as error:
+        print(error, file=sys.stderr)
+        return 2
     report = {
         "machine": describe_machine(),
         "workers": arguments.workers,
