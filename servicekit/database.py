@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
+import orjson
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
@@ -33,6 +34,12 @@ LOCK_SECONDS = 5.0
 STATEMENT_SECONDS = 10.0
 POOL_SECONDS = 5.0
 MIGRATION_LOCK = 0x4D617472  # an application-wide advisory lock number ("Matr")
+
+# The standard library takes three times as long over the same columns.
+JSON_BY_ORJSON: dict[str, Any] = {
+    "json_serializer": lambda value: orjson.dumps(value).decode(),
+    "json_deserializer": orjson.loads,
+}
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -126,7 +133,7 @@ class Database:
         else:
             Path(str(self.url.database)).parent.mkdir(parents=True, exist_ok=True)
             options |= {"pool_size": pool_size, "max_overflow": 0, "pool_timeout": POOL_SECONDS}
-        engine = sa.create_engine(self.url, hide_parameters=True, **options)
+        engine = sa.create_engine(self.url, hide_parameters=True, **JSON_BY_ORJSON, **options)
 
         @event.listens_for(engine, "connect")
         def _prepare(connection: Any, _: Any) -> None:
@@ -163,7 +170,7 @@ class Database:
         }
         return sa.create_engine(
             self.url, hide_parameters=True, pool_size=pool_size, max_overflow=0, pool_timeout=POOL_SECONDS,
-            pool_pre_ping=True, pool_recycle=1800, connect_args=arguments,
+            pool_pre_ping=True, pool_recycle=1800, connect_args=arguments, **JSON_BY_ORJSON,
         )  # fmt: skip
 
     @contextmanager

@@ -23,8 +23,9 @@ from servicekit.security import require
 from servicekit.tokens import Claims
 from student_service.conditional import MalformedTags, Outcome, entity_tag, evaluate
 from student_service.documented import JSON, MERGE_PATCH
+from student_service.filters import MAX_QUERY_CHARACTERS, Filters, make_filters
 from student_service.history import Actor
-from student_service.listing import MAX_QUERY_CHARACTERS, SORT_WORDS, Filters, make_filters
+from student_service.listing import SORT_WORDS
 from student_service.rules import MAX_YEAR, MIN_YEAR, STATUSES
 
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")

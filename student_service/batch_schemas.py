@@ -53,7 +53,11 @@ class ColumnUse(Shape):
 
 
 class Batch(Shape):
-    """Many students changed by one request. While ``state`` ends in "ing", ask again for how far it is."""
+    """Many students changed by one request. While ``state`` ends in "ing", ask again for how far it is.
+
+    ``can_commit``: a preview can be imported as it was asked for. ``can_commit_rest``: it can with
+    ``all_or_nothing=false``, which leaves out the rows that have errors.
+    """
 
     id: str
     kind: Literal["import", "bulk"]
@@ -69,6 +73,7 @@ class Batch(Shape):
     message: str | None
     finished_at: datetime | None
     can_commit: bool
+    can_commit_rest: bool
     can_undo: bool
     undone_at: datetime | None
     undone_by: Who | None

@@ -173,7 +173,8 @@ def told(batch: Batch) -> dict[str, Any]:
         "counts": batch.counts,
         "message": batch.message,
         "finished_at": batch.finished_at,
-        "can_commit": batch.state == "previewed",
+        "can_commit": can_commit(batch, all_or_nothing=bool(batch.settings.get("all_or_nothing"))),
+        "can_commit_rest": can_commit(batch, all_or_nothing=False),
         "can_undo": can_undo(batch),
         "undone_at": batch.undone_at,
         "undone_by": batch.undone_by and {name: batch.undone_by[name] for name in ("id", "username")},
@@ -181,6 +182,14 @@ def told(batch: Batch) -> dict[str, Any]:
         "rows_kept": batch.rows_kept,
         "kept": batch.kept or [],
     }
+
+
+def can_commit(batch: Batch, *, all_or_nothing: bool) -> bool:
+    """Whether a preview can be made so: with rows that have errors only without these, if there are others."""
+    errors = batch.counts.get("error", 0)
+    if batch.state != "previewed" or (errors and all_or_nothing):
+        return False
+    return errors == 0 or errors < batch.rows_read
 
 
 def can_undo(batch: Batch) -> bool:

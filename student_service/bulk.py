@@ -16,8 +16,8 @@ from servicekit.problems import Conflict, FieldError, Unprocessable
 from student_service import batches, many, rules, search
 from student_service.batches import ROWS_LIFETIME, Batch
 from student_service.errors import told_by_field
+from student_service.filters import Filters, make_filters
 from student_service.history import Actor, Why
-from student_service.listing import Filters, make_filters
 from student_service.many import Edit
 from student_service.models import batch_rows, students
 from student_service.repository import Student
@@ -151,8 +151,7 @@ def begin(conn: Connection, change: BulkChange, actor: Actor, work: Work) -> str
     else:
         assert change.filters is not None  # noqa: S101 - read_bulk sees to it that one of the two is there
         position = func.row_number().over(order_by=c.id)
-        found_by, _ = search.plan(conn, change.filters.terms, deleted=change.filters.deleted)
-        conditions = change.filters.conditions(found_by)
+        conditions = search.conditions(change.filters, search.plan(conn, change.filters).found_by)
         chosen = select(literal(batch_id), position, c.id, literal("waiting")).where(*conditions)
         conn.execute(insert(batch_rows).from_select(["batch_id", "position", "student_id", "outcome"], chosen))
         count = conn.execute(select(func.count()).where(r.batch_id == batch_id)).scalar_one()

@@ -212,8 +212,9 @@ def commit_import(request: Request, caller: Writer, batch_id: BatchId, all_or_no
         if batch.state != "previewed":
             raise Conflict(f"Only a preview can be imported: this one is {batch.state}.")
         is_whole = batch.settings["all_or_nothing"] if all_or_nothing is None else all_or_nothing
-        if is_whole and batch.counts.get("error"):
-            raise Conflict(too_many_errors(batch.counts["error"]) + " Mend the file, or leave those rows out.")
+        if not batches.can_commit(batch, all_or_nothing=is_whole):
+            rest = ", or leave those rows out" if batches.can_commit(batch, all_or_nothing=False) else ""
+            raise Conflict(f"{too_many_errors(batch.counts['error'])} Mend the file{rest}.")
         settings = {**batch.settings, "dry_run": False, "all_or_nothing": is_whole}
         who = {"user_id": actor.user_id, "username": actor.username, "request_id": actor.request_id}
         told: dict[str, Any] = {**start_applying(batch), "settings": settings, "created_at": actor.now, **who}

@@ -1,4 +1,4 @@
-"""Which students a list shows, and in which order: filters, sorts and keyset cursors as SQL.
+"""In which order a list shows its students: sorts and keyset cursors as SQL.
 
 A missing value sorts before all others, on both databases. A cursor holds the sort and a digest of the filters it
 was made with and is refused under any other.
@@ -6,22 +6,20 @@ was made with and is refused under any other.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
-import orjson
 from sqlalchemy import Column, ColumnElement, Date, Integer, Row, and_, literal, or_, tuple_
 
 from servicekit.database import UtcDateTime
 from servicekit.paging import decode_cursor, encode_cursor
 from servicekit.problems import FieldError, Unprocessable
 from student_service import values
-from student_service.folding import SEPARATOR, fold, search_terms
+from student_service.filters import Filters
+from student_service.folding import SEPARATOR
 from student_service.models import students
-from student_service.search import FoundBy, matching
 
 c = students.c
 
@@ -42,56 +40,6 @@ SORTS: dict[str, tuple[Column[Any], ...]] = {
 }
 DEFAULT_SORT = "last_name"
 SORT_WORDS = tuple(sign + name for name in SORTS for sign in ("", "-"))
-MAX_QUERY_CHARACTERS = 200
-MAX_SEARCH_TERMS = 10
-
-
-@dataclass(frozen=True)
-class Filters:
-    """Which students; the texts are folded already."""
-
-    terms: tuple[str, ...] = ()
-    status: str | None = None
-    program: str | None = None
-    year: int | None = None
-    deleted: bool = False
-
-    def digest(self) -> str:
-        """The same for the same filters only."""
-        told = orjson.dumps([self.terms, self.status, self.program, self.year, self.deleted])
-        return hashlib.blake2b(told, digest_size=9).hexdigest()
-
-    def conditions(self, found_by: FoundBy = FoundBy.LIKE) -> list[ColumnElement[bool]]:
-        """What a student has to be; ``found_by`` is how the terms are looked for on this database."""
-        found: list[ColumnElement[bool]] = [c.deleted_at.is_not(None) if self.deleted else c.deleted_at.is_(None)]
-        if self.status is not None:
-            found.append(c.status == self.status)
-        if self.program is not None:
-            found.append(c.program_key == self.program)
-        if self.year is not None:
-            found.append(c.year == self.year)
-        return found + matching(self.terms, found_by)
-
-
-def make_filters(q: str | None, status: str | None, program: str | None, year: int | None, *, deleted: bool) -> Filters:
-    """Filters from what the caller typed.
-
-    Raises:
-        Unprocessable: A text is too long or holds what no student's text can hold.
-    """
-    errors: list[FieldError] = []
-    texts = {}
-    for name, given, longest in (("q", q, MAX_QUERY_CHARACTERS), ("program", program, 100)):
-        try:
-            texts[name] = values.clean_text(given or "", longest)
-        except ValueError as error:
-            errors.append(FieldError(name, str(error)))
-    terms = search_terms(texts.get("q", ""))
-    if len(terms) > MAX_SEARCH_TERMS:
-        errors.append(FieldError("q", f"must have at most {MAX_SEARCH_TERMS} words"))
-    if errors:
-        raise Unprocessable(errors=errors)
-    return Filters(tuple(terms), status, fold(texts["program"]) or None, year, deleted)
 
 
 @dataclass(frozen=True)

@@ -1,87 +1,224 @@
-"""How a search finds its students fast: by trigrams, on each database with its own means.
+"""Which students a filter means, as SQL, and how they are found fast: on each database with its own means.
 
-PostgreSQL's planner chooses by itself between the trigram index (pg_trgm) and a walk along the sort's index. Without
-the extension it reads all students: the answers are the same, at 100,000 students in some 100 ms instead of a few.
-On SQLite the choice is made here: terms that few students match are looked up in the FTS5 index, and for terms that
-many match the first page is soon found by walking along the sort's index. Terms of one or two letters have no trigram,
-so they are counted in the table of search texts, which is much smaller than that of the students.
+``student_search`` has the text, status, program and year of each student that isn't deleted; triggers keep it, and it
+is much smaller than the students. Two kinds of index find in it without reading it:
+
+    words of three letters and more   trigrams: FTS5 on SQLite; on PostgreSQL pg_trgm, over the students themselves
+    shorter ones, and the filters     ``student_search_tokens``: FTS5 without positions on SQLite, GIN on PostgreSQL
+
+From those it is told how many students match. Few are looked up and sorted; if many match, the first page is soon found
+by walking along the sort's index. With a long word, PostgreSQL's planner makes that choice by itself. Without pg_trgm
+long words are found by reading all students: the answers are the same, at 100,000 students in some 100 ms, not a few.
 """
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 
-from sqlalchemy import ColumnElement, Connection, Table, column, func, select, table, text
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    Table,
+    Text,
+    column,
+    func,
+    literal,
+    literal_column,
+    select,
+    table,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import DBAPIError
 
 from servicekit.database import MIGRATION_LOCK, Database
 from servicekit.logs import get_logger
+from student_service.filters import Filters
 from student_service.models import search_texts, students
 
-FEW = 1_000  # so many students are looked up and sorted in a few milliseconds
-TRIGRAM = 3
+FEW = 2_000  # so many students are looked up and sorted about as soon as a page of more is found by walking
+BY_NAME = "last_name"  # the sort whose order the indexes of all filters have
 INDEX_NAME = "ix_students_search_text"
 ESCAPE = "\\"
 
 log = get_logger()
-fts = table("students_fts", column("rowid"))
-s = search_texts.c
+trigrams = table("students_fts", column("rowid"))
+tokens = table("student_search_tokens", column("rowid"))
+c, s = students.c, search_texts.c
 
 
 class FoundBy(Enum):
     """How the terms of a search become a condition."""
 
-    LIKE = "like"  # PostgreSQL
-    INDEX = "index"  # SQLite: look few up
+    LIKE = "like"  # PostgreSQL: as its planner likes
+    FIND = "find"  # PostgreSQL: look few up by their tokens
     WALK = "walk"  # SQLite: read one student after the other
+    TRIGRAMS = "trigrams"  # SQLite: look few up by their trigrams
+    TOKENS = "tokens"  # SQLite: look few up by their tokens
 
 
-def matching(terms: tuple[str, ...], found_by: FoundBy) -> list[ColumnElement[bool]]:
-    """The conditions of a student that has every term somewhere; each term counts as it is written."""
-    if not terms:
-        return []
-    if found_by is FoundBy.LIKE:
-        return [students.c.search_text.like(f"%{escape_like(term)}%", escape=ESCAPE) for term in terms]
-    if found_by is FoundBy.WALK:
-        return _containing(students, terms)
-    return [students.c.id.in_(select(s.student_id).where(*_in_index(terms)))]
+@dataclass(frozen=True)
+class Plan:
+    """How to find the students of a filter, and how many they are where that came out on the way."""
+
+    found_by: FoundBy
+    total: int | None = None
 
 
-def plan(conn: Connection, terms: tuple[str, ...], *, deleted: bool) -> tuple[FoundBy, int | None]:
-    """How to find these terms, and how many students that aren't deleted match them, where that came out on the way."""
+def conditions(filters: Filters, found_by: FoundBy = FoundBy.LIKE, sort: str = BY_NAME) -> list[ColumnElement[bool]]:
+    """What a student has to be; each term counts as it is written.
+
+    Args:
+        filters: Who is asked for.
+        found_by: What ``plan`` said of them.
+        sort: The field that the students are sorted by.
+    """
+    found: list[ColumnElement[bool]] = [c.deleted_at.is_not(None) if filters.deleted else c.deleted_at.is_(None)]
+    if not filters.terms:
+        return found + _filtered(students, filters)
+    match found_by:
+        case FoundBy.LIKE:
+            like = [c.search_text.like(f"%{escape_like(term)}%", escape=ESCAPE) for term in filters.terms]
+            return found + _filtered(students, filters) + like
+        case FoundBy.FIND:
+            ids = select(func.student_search_find(_array(filters)).column_valued("id"))
+            return [*found, *_filtered(students, filters), c.id.in_(ids)]
+        case FoundBy.WALK:
+            return found + _unindexed(filters, but=sort) + _containing(students, filters.terms)
+        case _:
+            looked_up = select(s.student_id).where(*_looked_up(filters, found_by))
+            return [*found, *_unindexed(filters), c.id.in_(looked_up)]
+
+
+def plan(conn: Connection, filters: Filters) -> Plan:
+    """How to find the students of a filter."""
     if conn.dialect.name != "sqlite":
-        return FoundBy.LIKE, None
-    if not terms or deleted:  # deleted students are few and not in the index
-        return FoundBy.WALK, None
-    if all(len(term) >= TRIGRAM for term in terms):
-        counted = select(func.count()).select_from(fts).where(_match(terms))  # without reading a single text
-    else:
-        counted = select(func.count()).select_from(search_texts).where(*_in_index(terms))
-    count = conn.execute(counted).scalar_one()
-    return FoundBy.INDEX if count <= FEW else FoundBy.WALK, count
+        if filters.long_terms or not filters.terms or filters.deleted:
+            return Plan(FoundBy.LIKE)
+        count = _count(conn, select(func.student_search_count(_array(filters))))
+        return Plan(FoundBy.FIND if count <= FEW else FoundBy.LIKE, count)
+    if not filters.terms or filters.deleted:  # deleted students are few and not in the indexes
+        return Plan(FoundBy.WALK)
+    return _plan_on_sqlite(conn, filters)
+
+
+def _plan_on_sqlite(conn: Connection, filters: Filters) -> Plan:
+    if not filters.long_terms:
+        count = _count(conn, _count_of_tokens(filters))
+        return Plan(FoundBy.TOKENS if count <= FEW else FoundBy.WALK, count)
+    if not _tokens(filters):
+        count = _count(conn, _count_of_trigrams(filters))
+        return Plan(FoundBy.TRIGRAMS if count <= FEW else FoundBy.WALK, count)
+    # Each index knows a part of it: is one of the parts few?
+    for found_by, counted in ((FoundBy.TRIGRAMS, _count_of_trigrams), (FoundBy.TOKENS, _count_of_tokens)):
+        if _count(conn, counted(filters, at_most=FEW + 1)) <= FEW:
+            return Plan(found_by, _count(conn, _count_looked_up(filters, found_by)))
+    return Plan(FoundBy.WALK, _count(conn, _count_walking(filters)))
+
+
+def _count(conn: Connection, query: Select[int]) -> int:
+    return conn.execute(query).scalar_one()
+
+
+# Kept, since a statement that was executed before spares SQLAlchemy most of its work.
+
+
+@lru_cache(maxsize=512)
+def _count_of_trigrams(filters: Filters, at_most: int | None = None) -> Select[int]:
+    found = select(trigrams.c.rowid).where(_with_trigrams(filters)).limit(at_most)
+    return select(func.count()).select_from(found.subquery())
+
+
+@lru_cache(maxsize=512)
+def _count_of_tokens(filters: Filters, at_most: int | None = None) -> Select[int]:
+    found = select(tokens.c.rowid).where(_with_tokens(filters)).limit(at_most)
+    return select(func.count()).select_from(found.subquery())
+
+
+@lru_cache(maxsize=512)
+def _count_looked_up(filters: Filters, found_by: FoundBy) -> Select[int]:
+    return select(func.count()).select_from(search_texts).where(*_looked_up(filters, found_by))
+
+
+@lru_cache(maxsize=512)
+def _count_walking(filters: Filters) -> Select[int]:
+    found = _filtered(search_texts, filters) + _containing(search_texts, filters.terms)
+    return select(func.count()).select_from(search_texts).where(*found)
+
+
+def _looked_up(filters: Filters, found_by: FoundBy) -> list[ColumnElement[bool]]:
+    """The rows of ``student_search``, where one of SQLite's indexes says that there are few."""
+    if found_by is FoundBy.TOKENS:
+        indexed = select(tokens.c.rowid).where(_with_tokens(filters))
+        return [s.id.in_(indexed), *_containing(search_texts, filters.long_terms)]
+    indexed = select(trigrams.c.rowid).where(_with_trigrams(filters))
+    return [s.id.in_(indexed), *_filtered(search_texts, filters), *_containing(search_texts, filters.short_terms)]
+
+
+def _filtered(where: Table, filters: Filters) -> list[ColumnElement[bool]]:
+    return [where.c[name] == value for name, value in _asked(filters)]
+
+
+def _unindexed(filters: Filters, *, but: str | None = None) -> list[ColumnElement[bool]]:
+    """The filters so that SQLite doesn't take one of their indexes, whose students it would have to sort.
+
+    Args:
+        but: A sort whose order one of those indexes has as well.
+    """
+    hidden = []
+    for name, value in _asked(filters):
+        has_order = but in (BY_NAME, name.removesuffix("_key"))
+        hidden.append((c[name] if has_order else literal_column(f"+students.{name}", c[name].type)) == value)
+    return hidden
+
+
+def _asked(filters: Filters) -> list[tuple[str, str | int]]:
+    asked = (("status", filters.status), ("program_key", filters.program), ("year", filters.year))
+    return [(name, value) for name, value in asked if value is not None]
+
+
+def _containing(where: Table, terms: tuple[str, ...]) -> list[ColumnElement[bool]]:
+    return [func.instr(where.c.search_text, term) > 0 for term in terms]
+
+
+def _with_trigrams(filters: Filters) -> ColumnElement[bool]:
+    return column("students_fts").op("MATCH", is_comparison=True)(_all_of(filters.long_terms))
+
+
+def _with_tokens(filters: Filters) -> ColumnElement[bool]:
+    return column("student_search_tokens").op("MATCH", is_comparison=True)(_all_of(_tokens(filters)))
+
+
+def _all_of(strings: tuple[str, ...]) -> str:
+    # A string in quotation marks is taken as it is written (https://sqlite.org/fts5.html, 3.1).
+    return " AND ".join('"' + one.replace('"', '""') + '"' for one in strings)
+
+
+def _tokens(filters: Filters, program: str | None = None) -> tuple[str, ...]:
+    """The short terms and the filters, as migration 0004 makes tokens of a student."""
+    found = list(filters.short_terms)
+    if filters.status is not None:
+        found.append(f"=s:{filters.status}")
+    if filters.program is not None:
+        found.append(f"=p:{program or filters.program.encode().hex()}")
+    if filters.year is not None:
+        found.append(f"=y:{filters.year}")
+    return tuple(found)
+
+
+def _array(filters: Filters) -> ColumnElement[list[str]]:
+    """The tokens on PostgreSQL, where that of a program is a digest."""
+    digest = hashlib.md5((filters.program or "").encode(), usedforsecurity=False).hexdigest()
+    return literal(list(_tokens(filters, digest)), ARRAY(Text))
 
 
 def escape_like(term: str) -> str:
     """Text that LIKE finds as it is written."""
     return term.replace(ESCAPE, ESCAPE * 2).replace("%", ESCAPE + "%").replace("_", ESCAPE + "_")
-
-
-def _in_index(terms: tuple[str, ...]) -> list[ColumnElement[bool]]:
-    short = tuple(term for term in terms if len(term) < TRIGRAM)
-    found = _containing(search_texts, short)
-    if len(short) < len(terms):
-        found.append(s.id.in_(select(fts.c.rowid).where(_match(terms))))
-    return found
-
-
-def _match(terms: tuple[str, ...]) -> ColumnElement[bool]:
-    # A string in quotation marks is taken as it is written (https://sqlite.org/fts5.html, 3.1).
-    quoted = ['"' + term.replace('"', '""') + '"' for term in terms if len(term) >= TRIGRAM]
-    return column("students_fts").op("MATCH", is_comparison=True)(" AND ".join(quoted))
-
-
-def _containing(where: Table, terms: tuple[str, ...]) -> list[ColumnElement[bool]]:
-    return [func.instr(where.c.search_text, term) > 0 for term in terms]
 
 
 def prepare(database: Database) -> None:

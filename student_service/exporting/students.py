@@ -11,7 +11,8 @@ from sqlalchemy import func, select
 
 from servicekit.database import Database
 from student_service import repository, rules, search
-from student_service.listing import Filters, Order
+from student_service.filters import Filters
+from student_service.listing import Order
 from student_service.models import students
 from student_service.repository import Student
 from student_service.rules import GUARDIAN_FIELDS
@@ -44,8 +45,8 @@ def columns_of(db: Database, selection: Selection) -> list[str]:
 def _most_guardians(db: Database, selection: Selection) -> int:
     filters = selection.filters
     with db.read() as conn:
-        found_by, _ = search.plan(conn, filters.terms, deleted=filters.deleted)
-        most = select(func.max(func.json_array_length(students.c.guardians))).where(*filters.conditions(found_by))
+        conditions = search.conditions(filters, search.plan(conn, filters).found_by)
+        most = select(func.max(func.json_array_length(students.c.guardians))).where(*conditions)
         return conn.execute(most).scalar() or 0
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from student_service.folding import fold
@@ -98,11 +99,11 @@ def values_of(
         text = restored(cell).strip() if is_neutralised else cell.strip()
         if field != "notes":
             text = LINE_BREAKS.sub(" ", text)
-        numbered = NUMBERED.fullmatch(field)
-        if numbered:
-            entry = guardians.setdefault(int(numbered[1]), {})
+        part = _guardian_part(field)
+        if part is not None:
+            entry = guardians.setdefault(part[0], {})
             if text:
-                entry[numbered[2]] = text
+                entry[part[1]] = text
         elif text:
             given[field] = _value(field, text)
         elif not keeps_empty and field not in ("student_number", "status"):
@@ -120,14 +121,21 @@ def _value(field: str, text: str) -> Any:
     return text
 
 
+@lru_cache(maxsize=1024)
+def _guardian_part(field: str) -> tuple[int, str] | None:
+    """Which guardian a field is about, and what of them; asked again for every row."""
+    numbered = NUMBERED.fullmatch(field)
+    return None if numbered is None else (int(numbered[1]), numbered[2])
+
+
 def with_guardians(given: Mapping[str, Any], fields: Sequence[str | None], before: Sequence[Any]) -> list[Any]:
     """The guardians after a row: its own, and of those there were before the ones it has no columns for.
 
     A detail without a column stays what it is for the guardian of the same name.
     """
-    numbered = [match for field in fields if field is not None and (match := NUMBERED.fullmatch(field))]
-    last = max((int(match[1]) for match in numbered), default=0)
-    has_column = {match[2] for match in numbered}
+    parts = [part for field in fields if field is not None and (part := _guardian_part(field)) is not None]
+    last = max((number for number, _ in parts), default=0)
+    has_column = {name for _, name in parts}
     by_name = {guardian["name"]: guardian for guardian in before}
     merged = []
     for guardian in given["guardians"]:

@@ -87,12 +87,14 @@ def test_a_dry_run_says_what_would_become_of_each_row_and_changes_nothing(client
     assert rows[4]["errors"] == [{"field": "email", "message": "is the same as on line 2"}]
     assert rows[5]["values"]["first_name"] == "Ed"
     assert preview["counts"] == {"update": 1, "unchanged": 1, "error": 3, "create": 1}
-    assert (preview["state"], preview["can_commit"], preview["can_undo"]) == ("previewed", True, False)
+    assert (preview["state"], preview["can_commit"], preview["can_commit_rest"]) == ("previewed", False, True)
+    assert not preview["can_undo"]
     assert everyone(client) == before
 
 
 def test_a_preview_is_imported_without_sending_the_file_again(client: TestClient) -> None:
     preview = send(client, ["A1", "Ann", "Ash", "ann@x.org", 3], status=200, dry_run="true")
+    assert (preview["can_commit"], preview["can_commit_rest"]) == (True, True)
     committed = client.post(f"/students/imports/{preview['id']}/commit")
     assert (committed.status_code, committed.json()["counts"]) == (201, {"created": 1})
     assert everyone(client)["A1"]["last_name"] == "Ash"
@@ -100,7 +102,9 @@ def test_a_preview_is_imported_without_sending_the_file_again(client: TestClient
     faulty = send(client, ["B1", "", "Ash", "b@x.org", 3], ["B2", "B", "B", "b2@x.org", 3], status=200, dry_run="true")
     where = f"/students/imports/{faulty['id']}/commit"
     assert client.post(where).status_code == 409
-    assert client.post(where, params={"all_or_nothing": "false"}).json()["counts"] == {"error": 1, "created": 1}
+    done = client.post(where, params={"all_or_nothing": "false"}).json()
+    assert done["counts"] == {"error": 1, "created": 1}
+    assert (done["can_commit"], done["can_commit_rest"]) == (False, False)
 
 
 def test_one_error_keeps_everything_out_and_its_file_can_be_mended_and_sent_again(client: TestClient) -> None:

@@ -109,8 +109,13 @@ def test_words_that_many_have_are_found_page_by_page_too(url: str, client_of: Cl
         found = pages(client, {"q": query, "limit": 200})
         ids = [student["id"] for page in found for student in page["items"]]
         assert (len(set(ids)), {page["total"] for page in found}) == (count, {count}), query
-    with_year = client.get("/students", params={"q": "lovelace", "year": 3, "limit": 200}).json()
-    assert with_year["total"] == len(with_year["items"]) == sum(n % 12 == 2 for n in range(count))
+    for query in ("lovelace", "lo", "lovelace am"):
+        for sort in ("last_name", "-email", "status", "year"):
+            asked: dict[str, Any] = {"q": query, "sort": sort, "limit": 200}
+            with_year = client.get("/students", params={"year": 3} | asked).json()
+            assert with_year["total"] == len(with_year["items"]) == sum(n % 12 == 2 for n in range(count))
+            enrolled = client.get("/students", params={"status": "enrolled"} | asked).json()
+            assert (enrolled["total"], len(enrolled["items"])) == (count, 200)
     rare = client.get("/students", params={"q": "name1049 ada"}).json()
     assert (rare["total"], rare["items"][0]["first_name"]) == (1, "Name1049")
 
@@ -130,6 +135,60 @@ def test_what_changes_is_found_as_it_is_now(url: str, client_of: ClientOf) -> No
     client.patch(path, json={"last_name": "Hopper"})
     client.post(f"{path}/restore")
     assert (found("murray"), found("mu")) == (1, 1)
+
+
+def test_words_and_filters_together_find_those_that_pass_all_of_them(url: str, client_of: ClientOf) -> None:
+    app, client = client_of(url)
+    statuses, programs = ("enrolled", "on_leave"), (None, "Law", "Fine Arts: A&B", "Право")
+    people: list[dict[str, Any]] = [
+        {"last_name": name, "status": status, "program": program, "year": year}
+        for name in ("Ash", "Basho", "Müller=s")
+        for status in statuses
+        for program in programs
+        for year in (None, 1, 11)
+    ]
+    add(app, *(a_student(**{key: value for key, value in one.items() if value is not None}) for one in people))
+    filters: list[dict[str, Any]] = [
+        {"status": "on_leave"},
+        {"program": "law"},
+        {"program": "FINE ARTS: a&b", "year": 11},
+        {"year": 1},
+    ]
+    for word in ("a", "as", "=s", "sh ad", "ash", "ash o", "example", "u", "qq"):
+        for asked in filters:
+            wanted = [
+                one
+                for one in people
+                if all(part in f"ada {fold(one['last_name'])} ada1@example.org" for part in word.split())
+                and all(fold(str(one[name])) == fold(str(value)) for name, value in asked.items())
+            ]
+            for sort in ("last_name", "-email", "year"):
+                for limit in (1, 200):
+                    params: dict[str, Any] = dict(asked, q=word, limit=limit, sort=sort)
+                    found = client.get("/students", params=params).json()
+                    shown = min(limit, len(wanted))
+                    assert (len(found["items"]), found["total"]) == (shown, len(wanted)), params
+
+
+def test_who_changes_is_found_by_what_they_are_now(url: str, client_of: ClientOf) -> None:
+    _, client = client_of(url)
+    paths = [
+        client.post("/students/", json=a_student(last_name=f"Ash{n}", program="Law", year=3)).headers["location"]
+        for n in range(3)
+    ]
+
+    def counted(**asked: Any) -> int:
+        total: int = client.get("/students", params={"q": "as", "limit": 1, **asked}).json()["total"]
+        return total
+
+    client.patch(paths[0], json={"year": 4, "program": None})
+    assert (counted(year=3), counted(year=4), counted(program="Law")) == (2, 1, 2)
+    client.patch(paths[0], json={"last_name": "Ashe", "status": "on_leave"})
+    assert (counted(), counted(status="on_leave"), counted(status="enrolled")) == (3, 1, 2)
+    client.post("/students/bulk", json={"action": "delete", "filter": {"q": "as", "year": 3}})
+    assert (counted(), counted(year=3), counted(year=3, deleted=True)) == (1, 0, 2)
+    client.post("/students/bulk", json={"action": "restore", "filter": {"q": "as", "deleted": True}})
+    assert (counted(), counted(year=3), counted(program="Law", status="enrolled")) == (3, 2, 2)
 
 
 def test_a_database_of_the_first_version_is_brought_up_with_its_students(url: str, client_of: ClientOf) -> None:
@@ -163,6 +222,7 @@ def test_a_database_of_the_first_version_is_brought_up_with_its_students(url: st
     old.dispose()
     _, client = client_of(url)
     assert client.get("/students?q=lder").json()["total"] == 1
+    assert client.get("/students?q=ld&status=on_leave").json()["total"] == 1
     timeline = client.get(f"/students/{system['id']}/timeline").json()["items"]
     assert [(e["previous_status"], e["status"], e["on"]) for e in timeline] == [
         ("enrolled", "on_leave", ACTOR.now.date().isoformat()),
@@ -184,6 +244,7 @@ def test_the_migrations_can_be_taken_back(url: str, client_of: ClientOf) -> None
         command.upgrade(config, "head")
         conn.commit()
     assert client.get("/students?q=lovelace").json()["total"] == 1
+    assert client.get("/students?q=lo").json()["total"] == 1
 
 
 @pytest.mark.postgres

@@ -1,0 +1,73 @@
+"""What an import says of itself: what a preview's commit would answer, which columns were known, whom an undo left."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from tests.conftest import MakeClient
+from tests.support.signing import Signing
+from tests.support.student_files import csv_text
+from tests.support.students import student_app
+
+CSV = {"Content-Type": "text/csv"}
+HEADER = ["student_number", "first_name", "last_name", "email", "year"]
+WRONG, RIGHT = ["B1", "", "Ash", "b@x.org", 3], ["B2", "B", "B", "b2@x.org", 3]
+
+
+@pytest.fixture
+def client(make_client: MakeClient, signing: Signing, tmp_path: Path) -> TestClient:
+    client = make_client(student_app(signing, tmp_path))
+    client.headers.update(signing.bearer(sub="user-1", username="rita"))
+    return client
+
+
+def send(client: TestClient, table: list[Any], **asked: str) -> Any:
+    """Import a table with its header; the answer."""
+    return client.post("/students/import", content=csv_text(table), headers=CSV, params=asked)
+
+
+@pytest.mark.parametrize(
+    ("rows", "asked", "whole", "rest"),
+    [
+        ([RIGHT], "true", True, True),
+        ([WRONG, RIGHT], "true", False, True),
+        ([WRONG, RIGHT], "false", True, True),
+        ([WRONG], "false", False, False),
+    ],
+)
+def test_a_preview_says_what_its_commit_would_answer(
+    client: TestClient, rows: list[Any], asked: str, whole: bool, rest: bool
+) -> None:
+    preview = send(client, [HEADER, *rows], dry_run="true", all_or_nothing=asked).json()
+    assert (preview["can_commit"], preview["can_commit_rest"]) == (whole, rest)
+    where = f"/students/imports/{preview['id']}/commit"
+    if not whole:
+        assert client.post(where).status_code == 409
+    assert client.post(where, params={"all_or_nothing": "false"}).status_code == (201 if rest else 409)
+
+
+def test_a_refused_file_says_which_of_its_columns_were_known(client: TestClient) -> None:
+    answer = send(client, [["Surname", "Given name", "Klasse", "Address"], ["Ash", "Ann", "3", "ann@x.org"]])
+    assert answer.status_code == 422
+    batch = answer.json()["batch"]
+    guessed = {"Surname": "last_name", "Given name": "first_name", "Klasse": None, "Address": None}
+    assert {use["column"]: use["field"] for use in batch["columns"]} == guessed
+    assert client.get(f"/students/imports/{batch['id']}").json()["columns"] == batch["columns"]
+    mapped = send(
+        client,
+        [["Surname", "Given name", "Klasse", "Address"], ["Ash", "Ann", "3", "ann@x.org"]],
+        mapping='{"Klasse": "year", "Address": "email"}',
+    )
+    assert mapped.status_code == 201, mapped.text
+
+
+def test_a_mapping_counts_for_what_a_refused_file_says(client: TestClient) -> None:
+    table = [["Surname", "Mail 1", "Mail 2"], ["Ash", "a@x.org", "b@x.org"]]
+    answer = send(client, table, mapping='{"Mail 1": "email", "Mail 2": "email"}')
+    assert answer.status_code == 422
+    fields = {use["column"]: use["field"] for use in answer.json()["batch"]["columns"]}
+    assert fields == {"Surname": "last_name", "Mail 1": "email", "Mail 2": "email"}
