@@ -14,7 +14,9 @@ import pytest
 from tests.support.locust_runs import COUNTING, LENIENT, THE_FOLDER, LocustRun, counted, load_target, run_locust
 from tests.support.ports import free_port
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(120), pytest.mark.xdist_group("loadtests-broken")]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
+SHARE_RUNS = pytest.mark.xdist_group("loadtests-broken")
+SHARE_ONE_RUN = pytest.mark.xdist_group("loadtests-right")
 
 QUICK = "[default]\nfailure_ratio = 0\np50_ms = 300\n"
 SIDE_BY_SIDE = 4
@@ -34,6 +36,7 @@ def right(tmp_path_factory: pytest.TempPathFactory) -> tuple[LocustRun, dict[str
         return run, counted(url), folder
 
 
+@SHARE_ONE_RUN
 def test_a_right_system_meets_its_objectives_and_the_report_says_how(
     right: tuple[LocustRun, dict[str, int], Path],
 ) -> None:
@@ -116,6 +119,7 @@ def met(broken: Broken, folder: Path) -> LocustRun:
         )  # fmt: skip
 
 
+@SHARE_RUNS
 @pytest.mark.parametrize("broken", BROKEN, ids=str)
 def test_a_broken_system_fails_the_run_and_is_named(broken: Broken, runs: dict[Broken, Run]) -> None:
     run = runs[broken].result(60)
@@ -124,6 +128,7 @@ def test_a_broken_system_fails_the_run_and_is_named(broken: Broken, runs: dict[B
     assert run.report["exit_code"] == 1
 
 
+@SHARE_RUNS
 @pytest.mark.parametrize(
     "broken",
     [
@@ -165,6 +170,7 @@ def test_the_search_prints_the_highest_rate_that_meets_the_slo(tmp_path: Path) -
     assert [tried["offered"] for tried in run.report["highest_rate"]["tried"]] == [10, 15]
 
 
+@SHARE_ONE_RUN
 def test_a_worse_run_than_the_baseline_says_so(tmp_path: Path, right: tuple[LocustRun, dict[str, int], Path]) -> None:
     with load_target("slow") as url:
         now = run_locust(
