@@ -54,6 +54,8 @@ class AccessLog:
             line["upstream"] = record.upstream
             line["replica"] = record.replica
             line["upstream_ms"] = round(record.upstream_seconds * 1000, 3)
+        if record.tunnel is not None:
+            line.update(record.tunnel)
         if record.failure is not None:
             line["failure"] = record.failure
         if self._as_json:

@@ -40,3 +40,4 @@ class GatewayProtocol(EdgeProtocol):
     """The edge, with its refusals logged and counted."""
 
     on_refused: ClassVar[Callable[[Refusal], None]] = log_refusal
+    takes_websockets: ClassVar[bool] = True  # where the route says so; the pipeline refuses the others

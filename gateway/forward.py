@@ -149,9 +149,20 @@ class Forwarder:
         return RequestBody(receive, length, self._max_body_bytes) if length else None
 
     async def forward(
-        self, forwarding: Forwarding, route: Route, path: bytes, scope: Scope, body: RequestBody | None, record: Record
+        self,
+        forwarding: Forwarding,
+        route: Route,
+        path: bytes,
+        scope: Scope,
+        body: RequestBody | None,
+        record: Record,
+        *,
+        websocket: bool = False,
     ) -> UpstreamResponse:
         """Send the request; the answer's head is there when this returns.
+
+        Args:
+            websocket: The connection is to switch to one, if the upstream agrees.
 
         Raises:
             UpstreamError: No usable answer came. PayloadTooLarge, ClientLeft: As RequestBody says.
@@ -161,10 +172,17 @@ class Forwarder:
         headers, own = forwarded_headers(
             scope["headers"], record.fields, record.facts, scheme=scope["scheme"], proxy_token=self._proxy_token
         )
+        if websocket:
+            own += b"connection: Upgrade\r\nupgrade: websocket\r\n"
         began = time.perf_counter()
         try:
             response = await forwarding.services[route.upstream].send(
-                record.method.encode(), b"%b?%b" % (path, query) if query else path, headers, body, rendered=own
+                record.method.encode(),
+                b"%b?%b" % (path, query) if query else path,
+                headers,
+                body,
+                rendered=own,
+                may_switch=websocket,
             )
         except ClientLeft:
             raise asyncio.CancelledError from None

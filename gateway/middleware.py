@@ -30,6 +30,7 @@ from gateway.rate_policy import Quota, RatePolicy
 from gateway.record import Record
 from gateway.route_table import Route
 from gateway.settings import Settings
+from gateway.tunnel import relay_both_ways
 from gateway.upstream import UpstreamError
 from servicekit.addresses import client_key
 from servicekit.logs import get_logger
@@ -40,6 +41,7 @@ from servicekit.problems import (
     InternalError,
     MethodNotAllowed,
     NotImplementedMethod,
+    ServiceUnavailable,
     Unauthorized,
     render,
 )
@@ -109,6 +111,9 @@ class Gateway:
         path = self._normal_path(scope)
         forwarding = self.forwarder.current  # one table from here to the end, whatever is reloaded meanwhile
         route = forwarding.table.match(path)
+        websocket = edge is not None and edge.wants_websocket
+        if websocket and (route is None or not route.websocket):
+            raise NotImplementedMethod("WebSocket isn't offered here.")
         if route is None:
             await self._serve_own(scope, receive, send, record)
             return
@@ -117,6 +122,7 @@ class Gateway:
         if needed is None:
             self._refuse_method(record.method, route)
         body = self.forwarder.body_of(record.fields, receive)
+        caller = None
         if route.needs_token:
             caller = await self._identify(scope, record)
             await self._admit_caller(caller, route, record)
@@ -126,8 +132,18 @@ class Gateway:
             await self._admit_anonymous(route.limit.policy if route.limit else self._anonymous, record)
         if edge is not None:
             edge.when_client_leaves(edge.cancel)
-        response = await self.forwarder.forward(forwarding, route, path, scope, body, record)
-        await relay(response, send, record, edge)
+        response = await self.forwarder.forward(forwarding, route, path, scope, body, record, websocket=websocket)
+        if response.switched is None or edge is None:
+            await relay(response, send, record, edge)
+            return
+        await relay_both_ways(
+            response,
+            edge,
+            record,
+            forwarding.table.upstreams[route.upstream].tunnel_idle_seconds,
+            expires=None if caller is None else caller.expires,
+            may_stay=lambda: self._lives(caller),
+        )
 
     @staticmethod
     def _normal_path(scope: Scope) -> bytes:
@@ -171,6 +187,14 @@ class Gateway:
             policy = limit.policy
             key = caller.subject if limit.per_subject else client_key(record.facts.client_ip)
         record.note_quota(policy, await self._admission.admit(caller.denylist_key, policy, key))
+
+    async def _lives(self, caller: Caller | None) -> bool:
+        """Whether the caller's session hasn't been revoked, as far as can be told."""
+        try:
+            await self._admission.admit(b"" if caller is None else caller.denylist_key, None, "")
+        except (Unauthorized, ServiceUnavailable):
+            return False
+        return True
 
     async def _admit_anonymous(self, policy: RatePolicy, record: Record) -> None:
         quota: Quota | None = await self._admission.admit(b"", policy, client_key(record.facts.client_ip))

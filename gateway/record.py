@@ -22,6 +22,7 @@ class Record:
         "route",
         "started",
         "status",
+        "tunnel",
         "upstream",
         "upstream_seconds",
     )
@@ -37,6 +38,7 @@ class Record:
         self.upstream: str | None = None
         self.replica: str | None = None
         self.upstream_seconds = 0.0  # until the head of its answer
+        self.tunnel: dict[str, object] | None = None  # what the log tells of one that has ended
         self.failure: str | None = None  # what went wrong with the upstream
 
     def note_quota(self, policy: RatePolicy, quota: Quota | None) -> None:

@@ -38,6 +38,7 @@ class UpstreamBlock(_Strict):
     first_byte_seconds: Seconds = 15.0
     idle_seconds: Seconds = 30.0
     total_seconds: Seconds = 60.0
+    tunnel_idle_seconds: Seconds = 300.0
     max_connections: int = Field(default=256, ge=1, le=10_000)
     max_waiting: int = Field(default=1024, ge=0, le=100_000)
     retries: int = Field(default=1, ge=0, le=5)
@@ -65,6 +66,7 @@ class RouteBlock(_Strict):
     access: Literal["all", "bearer"]
     methods: dict[str, str]
     limit: str | None = None
+    websocket: bool = False
 
     @field_validator("prefix")
     @classmethod
@@ -113,6 +115,7 @@ class Route:
     scopes: Mapping[str, frozenset[str]]  # by method
     allow: str  # the Allow header of its 405
     limit: Limit | None  # None: the default for callers with and without a token
+    websocket: bool = False  # a GET may switch to one
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +177,8 @@ def parse_route_table(
             problems.append(f"{where}: upstream: there is no upstreams.{row.upstream}")
         if row.limit is not None and row.limit not in limits:
             problems.append(f"{where}: limit: there is no limits.{row.limit}")
+        if row.websocket and "GET" not in row.methods:
+            problems.append(f"{where}: websocket: needs the method GET")
         if row.access == "all" and any(row.methods.values()):
             problems.append(f'{where}: methods: a scope needs access = "bearer"')
         key = row.prefix.encode()
@@ -189,7 +194,8 @@ def parse_route_table(
 def _route(block: RouteBlock, limit: Limit | None) -> Route:
     scopes = {method: frozenset(needed.split()) for method, needed in block.methods.items()}
     return Route(
-        block.prefix, block.upstream, block.access == "bearer", scopes, ", ".join(sorted(block.methods)), limit
+        *(block.prefix, block.upstream, block.access == "bearer", scopes),
+        *(", ".join(sorted(block.methods)), limit, block.websocket),
     )
 
 

@@ -73,6 +73,7 @@ class EdgeConnection(HttpToolsProtocol):
         self._ends_at: float | None = None  # answered for good: what comes is thrown away
         self._has_eof = False
         self._draining = False
+        self._when_stopping: Callable[[], None] | None = None  # of a connection that was handed over
 
     # Connection
 
@@ -104,10 +105,24 @@ class EdgeConnection(HttpToolsProtocol):
     def shutdown(self) -> None:
         """Called by the server when it stops: an idle connection gets a moment for a request that is on its way."""
         self._draining = True
-        if self._exchange is not None and not self._exchange.response_complete:
+        if self._when_stopping is not None:
+            self._when_stopping()
+        elif self._exchange is not None and not self._exchange.response_complete:
             self._exchange.keep_alive = False
         else:
             self._since = self.loop.time()
+
+    def hand_over(self, protocol: asyncio.Protocol, when_stopping: Callable[[], None]) -> bytes:
+        """Leave the transport to another protocol; returns what was received and not read.
+
+        Of the deadlines, the one for a client that doesn't take what it is sent stays in force.
+        """
+        self._when_stopping = when_stopping
+        received = bytes(self._pending)
+        self._pending.clear()
+        self.flow.resume_reading()
+        self.transport.set_protocol(protocol)
+        return received
 
     def read_pending(self) -> None:
         """Go on with the bytes that waited for the response before them."""

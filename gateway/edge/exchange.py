@@ -70,6 +70,7 @@ class Exchange:
         "scope",
         "task",
         "waiting_for_continue",
+        "wants_websocket",
     )
 
     scope: HTTPScope
@@ -83,7 +84,9 @@ class Exchange:
         is_http_11: bool,
         keep_alive: bool,
         expects_continue: bool,
+        wants_websocket: bool = False,
     ) -> None:
+        self.wants_websocket = wants_websocket
         self.fields = fields  # of the request: by name, the last of each
         self.request_id = ""  # the application may tell, for the answer should the edge have to give it
         self.refusal: Refusal | None = None  # that answer, once given
@@ -238,6 +241,25 @@ class Exchange:
         self._transport.write(b"".join((STATUS_LINE[status], block, b"\r\n\r\n", self._frame(body, more=False))))
         self.response_started = True
         self._complete()
+
+    def switch(
+        self, headers: list[tuple[bytes, bytes]], protocol: asyncio.Protocol, when_stopping: Callable[[], None]
+    ) -> tuple[asyncio.Transport, bytes]:
+        """Answer 101 Switching Protocols; from here on the connection is `protocol`'s.
+
+        `when_stopping` is called when the server stops. Returns the transport and what the client has sent beyond its
+        request. `protocol` is to tell of the connection's loss by `connection_lost`.
+        """
+        block = b"\r\n".join(map(b": ".join, headers))
+        if self.response_started or block.count(b"\n") >= len(headers):
+            raise RuntimeError("The connection can't be switched.")
+        self._transport.write(b"".join((STATUS_LINE[101], block, b"\r\n\r\n")))
+        self.response_started = self.response_complete = True
+        return self._transport, self._connection.hand_over(protocol, when_stopping)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Tell the server that a connection that was handed over is gone."""
+        self._connection.connection_lost(error)
 
     def _start(self, status: int, sent_headers: Iterable[tuple[bytes, bytes]]) -> bytes:
         """Render the response's head, and decide by it how the body is framed."""

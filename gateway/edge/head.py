@@ -62,6 +62,7 @@ class RequestHead(NamedTuple):
     body_length: int
     expects_continue: bool
     keep_alive: bool
+    wants_websocket: bool
 
 
 def parse_head(head: bytes, max_headers: int = 100, max_target: int = 8192) -> RequestHead:
@@ -93,19 +94,22 @@ def parse_head(head: bytes, max_headers: int = 100, max_target: int = 8192) -> R
             fields = dict(headers)
 
     body_length = 0
-    expects_continue = False
+    expects_continue = wants_websocket = False
     if not _UNUSUAL.isdisjoint(fields):
         body_length = _body_length(fields, is_http_11=is_http_11)
         if b"expect" in fields:
             expects_continue = _expects_continue(headers) and is_http_11 and body_length != 0
-        if b"upgrade" in fields:
-            _refuse_websocket(headers)
+        if b"upgrade" in fields and _asks_for_websocket(headers):
+            if method != "GET" or body_length or not is_http_11:
+                raise Refused(400, "websocket_malformed", "A WebSocket is asked for by an HTTP/1.1 GET without a body.")
+            wants_websocket = True
     keep_alive = is_http_11
     if is_http_11 and (has_repeated or fields.get(b"connection", b"keep-alive") not in _KEEP_ALIVE):
         keep_alive = b"close" not in _tokens(headers, b"connection")
     raw_path, _, query = target.partition(b"?")
     return RequestHead(
-        method, raw_path, query, http_version, headers, fields, body_length, expects_continue, keep_alive
+        *(method, raw_path, query, http_version, headers, fields),
+        *(body_length, expects_continue, keep_alive, wants_websocket),
     )
 
 
@@ -256,10 +260,9 @@ def _expects_continue(headers: list[tuple[bytes, bytes]]) -> bool:
     return bool(expectations)
 
 
-def _refuse_websocket(headers: list[tuple[bytes, bytes]]) -> None:
-    """Refuse a WebSocket handshake; any other Upgrade (h2c) is only an offer and ignored (RFC 9110 §7.8)."""
-    if b"websocket" in _tokens(headers, b"upgrade") and b"upgrade" in _tokens(headers, b"connection"):
-        raise Refused(501, "upgrade", "WebSocket isn't offered here.")
+def _asks_for_websocket(headers: list[tuple[bytes, bytes]]) -> bool:
+    """Tell a WebSocket handshake (RFC 6455 §4.1); any other Upgrade (h2c) is only an offer, and ignored."""
+    return b"websocket" in _tokens(headers, b"upgrade") and b"upgrade" in _tokens(headers, b"connection")
 
 
 def _tokens(headers: list[tuple[bytes, bytes]], wanted: bytes) -> set[bytes]:

@@ -9,7 +9,7 @@ wait, unread, until the response before them is complete: pipelined answers can'
 from __future__ import annotations
 
 import urllib.parse
-from typing import Any
+from typing import Any, ClassVar
 
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 
@@ -19,6 +19,7 @@ from gateway.edge.errors import Refused
 from gateway.edge.exchange import EXTENSION, Exchange, answer_asterisk
 from gateway.edge.head import CHUNKED, RequestHead, check_partial, parse_head
 
+_NO_WEBSOCKET = Refused(501, "upgrade", "WebSocket isn't offered here.")
 _OVERLOADED = Refused(503, "overloaded", "Too many requests are under way; try again shortly.")
 
 
@@ -27,7 +28,10 @@ class EdgeProtocol(EdgeConnection):
 
     Set on the class (or a subclass) before the server starts: `limits`, and `on_refused`, called with a Refusal
     for every request that the edge answers in the application's place. It must not block or raise.
+    `takes_websockets` leaves it to the application to accept a WebSocket (`Exchange.switch`) or to refuse it.
     """
+
+    takes_websockets: ClassVar[bool] = False
 
     def data_received(self, data: bytes) -> None:
         if self._ends_at is not None:
@@ -75,6 +79,9 @@ class EdgeProtocol(EdgeConnection):
         except Refused as refused:
             self.refuse(refused, head)
             return
+        if request.wants_websocket and not self.takes_websockets:
+            self.refuse(_NO_WEBSOCKET, head)
+            return
         self._is_new = False
         raw_path = request.raw_path
         path = raw_path.decode("ascii")
@@ -83,8 +90,10 @@ class EdgeProtocol(EdgeConnection):
             request.method,
             request.fields,
             is_http_11=request.http_version == "1.1",
-            keep_alive=request.keep_alive and not self._draining,
+            # Who asks for a WebSocket and doesn't get one may have sent its first bytes: they are no request.
+            keep_alive=request.keep_alive and not self._draining and not request.wants_websocket,
             expects_continue=request.expects_continue,
+            wants_websocket=request.wants_websocket,
         )
         exchange.scope = {
             "type": "http",

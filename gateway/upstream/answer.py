@@ -47,6 +47,8 @@ class Answer:
         "is_complete",
         "is_head_request",
         "keep_alive",
+        "may_switch",
+        "rest",
         "status",
         "until_eof",
     )
@@ -55,6 +57,8 @@ class Answer:
         self._parser: Any = httptools.HttpResponseParser(self)
         self._sees_end = True  # whether the parser knows that the last message has ended
         self.is_head_request = False
+        self.may_switch = False  # a WebSocket was asked for: 101 is an answer
+        self.rest = b""  # what followed a 101
         self.reset()
 
     def reset(self) -> None:
@@ -82,13 +86,9 @@ class Answer:
                 return
         chunk_count = len(self.chunks)
         self._received += len(data)
-        try:
-            self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            if not self.is_complete:
-                self.fault = self.fault or "malformed"
-                return
-            self.has_extra = True
+        self._parse(data)
+        if self.fault is not None or self.status == 101:
+            return
         if self.is_complete:
             if data[-1] in b"\r\n" and not self._ends_right(data):
                 self.has_extra = True
@@ -101,6 +101,18 @@ class Answer:
             self._unproductive += len(data)
             if self._unproductive > MAX_HEAD_BYTES:
                 self.fault = "framing_too_large"
+
+    def _parse(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as stop:
+            if isinstance(stop, httptools.HttpParserUpgrade) and self.status == 101 and self.fault is None:
+                self.rest = data[stop.args[0] :]
+                return
+            if not self.is_complete:
+                self.fault = self.fault or "malformed"
+                return
+            self.has_extra = True
 
     def _read_plain(self, data: bytes) -> bool:
         """Read a whole final answer whose body has the length that it says; False, and nothing done, if it isn't that.
@@ -163,9 +175,13 @@ class Answer:
             self._stop("version")
         if not 100 <= status <= 599:
             self._stop("status")
-        if status == 101:
-            self._stop("switching_protocols")
         self._check_size(fields)
+        if status == 101:
+            if not self.may_switch or not _is_websocket(fields):
+                self._stop("switching_protocols")
+            self.status, self.headers = status, fields
+            self.head_done = self.is_complete = True
+            return
         if status < 200:
             self.status = status  # 100, 102, 103: for us alone, and skipped
             return
@@ -220,3 +236,13 @@ class Answer:
 def _repeats_what_matters(fields: Headers) -> bool:
     names = [name for name, _ in fields]
     return names.count(b"content-length") > 1 or names.count(b"connection") > 1
+
+
+def _is_websocket(fields: Headers) -> bool:
+    """Tell whether a 101 names the one protocol that was asked for (RFC 6455 §4.2.2)."""
+    by_name = dict(fields)
+    return (
+        by_name.get(b"upgrade", b"").lower() == b"websocket"
+        and b"upgrade" in by_name.get(b"connection", b"").lower()
+        and b"sec-websocket-accept" in by_name
+    )

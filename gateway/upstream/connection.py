@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import select
 import socket
 from collections.abc import Callable
@@ -84,10 +85,11 @@ class Connection(Answer, asyncio.Protocol):
     # Requests
 
     def begin(
-        self, data: bytes, *, is_head_request: bool, started: float, total_at: float
+        self, data: bytes, *, is_head_request: bool, started: float, total_at: float, may_switch: bool = False
     ) -> asyncio.Future[UpstreamResponse]:
         """Send `data` (a head, and its body if it is known); the future is the answer, or why there is none."""
         self.busy = True
+        self.may_switch = may_switch
         self.is_head_request = is_head_request
         self._started = started
         self._total_at = total_at
@@ -121,6 +123,20 @@ class Connection(Answer, asyncio.Protocol):
             self.abandon()
         elif waiter.done() and not waiter.cancelled() and waiter.exception() is None:
             waiter.result().abort()
+
+    def hand_over(self, protocol: asyncio.Protocol) -> tuple[asyncio.Transport, bytes]:
+        """After a 101: leave the transport, which is paused, to `protocol`; and what came behind the answer's head.
+
+        The exchange, and with it a place among the replica's connections, lasts until `tunnel_ended`.
+        """
+        self.deadline = math.inf
+        self.transport.set_protocol(protocol)
+        return self.transport, self.rest
+
+    def tunnel_ended(self) -> None:
+        if self.busy:
+            self._end_exchange()
+            self._owner.done(self, reusable=False)
 
     def abandon(self) -> None:
         """The client left: close at once."""
@@ -200,7 +216,10 @@ class Connection(Answer, asyncio.Protocol):
             return
         self.feed(data)
         if self.is_complete:
-            self._finish()
+            if self.status == 101:
+                self._switch()
+            else:
+                self._finish()
         elif self.fault is not None:
             self._fail(BadUpstreamResponse(self.fault, replica=self._owner.name))
         elif self.head_done:
@@ -265,6 +284,18 @@ class Connection(Answer, asyncio.Protocol):
             self._clock() - self._started,
             connection,
         )
+
+    def _switch(self) -> None:
+        """The upstream speaks another protocol from here on: whoever asked for it takes the connection over."""
+        waiter = self._waiter
+        if waiter is None or waiter.done():  # cancelled just now
+            self.abandon()
+            return
+        self.transport.pause_reading()
+        self._response = self._make_response(None, self)
+        self._response.switched = self
+        self._waiter = None
+        waiter.set_result(self._response)
 
     def _finish(self) -> None:
         """The answer is complete: the connection may serve the next request before anyone looks at this one."""

@@ -16,6 +16,13 @@ class _Connection(Protocol):
     def abandon(self) -> None: ...
 
 
+class Switched(Protocol):
+    """A connection whose upstream has answered 101."""
+
+    def hand_over(self, protocol: asyncio.Protocol) -> tuple[asyncio.Transport, bytes]: ...
+    def tunnel_ended(self) -> None: ...
+
+
 class UpstreamResponse:
     """A final (not 1xx) response whose head is valid.
 
@@ -37,6 +44,7 @@ class UpstreamResponse:
         "headers",
         "replica",
         "status",
+        "switched",
     )
 
     def __init__(
@@ -55,6 +63,7 @@ class UpstreamResponse:
         self.replica = replica  # "host:port"
         self.connect_seconds = connect_seconds  # 0.0 on a connection that was open already
         self.first_byte_seconds = first_byte_seconds  # from the request's first byte out to the head's end
+        self.switched: Switched | None = None  # of a 101: to be handed over, or the answer to be aborted
         self.buffered = 0  # bytes received and not read yet, as they came from the wire
         self._unread = body
         self._buffer: list[bytes] = []

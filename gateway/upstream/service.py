@@ -52,11 +52,13 @@ class UpstreamService:
         *,
         rendered: bytes = b"",
         safe_to_retry: bool | None = None,
+        may_switch: bool = False,
     ) -> UpstreamResponse:
         """Return the upstream's answer, whatever its status.
 
         `headers` are end-to-end fields with lower-case names; Host is added unless given, framing always.
         `rendered` are more of them, as lines that end in CRLF, unchecked: for what the caller has made itself.
+        `may_switch`: a WebSocket is asked for, and an answer of 101 has its `switched`.
         `safe_to_retry` defaults to whether the method is safe. Being cancelled ends the exchange at once.
         Raises UpstreamError, RequestBodyError, what the body source raises, ValueError for fields that break lines.
         """
@@ -79,6 +81,7 @@ class UpstreamService:
             method == b"HEAD",
             method in SAFE_METHODS if safe_to_retry is None else safe_to_retry,
             lacks_host(headers),
+            may_switch,
             now + self.policy.deadlines.total_seconds,
         )
         self._budget.note_request()
@@ -107,7 +110,13 @@ class UpstreamService:
                 raise
             now = self._clock()
         data = request.head + (replica.host_line if request.lacks_host else b"\r\n") + request.body
-        answer = connection.begin(data, is_head_request=request.is_head_request, started=now, total_at=request.total_at)
+        answer = connection.begin(
+            data,
+            is_head_request=request.is_head_request,
+            started=now,
+            total_at=request.total_at,
+            may_switch=request.may_switch,
+        )
         if request.source is not None:
             request.is_spent = True
             connection.upload(asyncio.get_running_loop().create_task(pump(request.source, connection)))
@@ -167,6 +176,7 @@ class _Request:
     is_head_request: bool
     is_safe: bool
     lacks_host: bool
+    may_switch: bool
     total_at: float
     replica: Replica | None = None  # of the last attempt
     avoid: Replica | None = None

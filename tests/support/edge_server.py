@@ -229,7 +229,7 @@ class Client:
         status = int(line.split(" ")[1])
         pairs = [(name.lower(), value.strip()) for name, _, value in (item.partition(":") for item in fields)]
         headers = dict(pairs)
-        if to_head or status in {100, 204, 304}:
+        if to_head or status in {100, 101, 204, 304}:
             body = b""
         elif "content-length" in headers:
             body = self._take(int(headers["content-length"]))

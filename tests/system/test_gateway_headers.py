@@ -255,6 +255,17 @@ def test_a_websocket_is_refused_cleanly(gateway: GatewayProcess, upstream: Upstr
     assert upstream.received == []
 
 
+def test_what_follows_a_refused_websocket_is_no_request(gateway: GatewayProcess, upstream: Upstream) -> None:
+    with gateway.connect() as client:
+        client.send(
+            head("/s/socket", "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13",
+                 "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==") + head("/s/hidden-in-frames")
+        )  # fmt: skip
+        assert client.response().status == 501
+        assert client.is_closed()
+    assert upstream.received == []
+
+
 def test_other_upgrades_are_offers_that_nobody_takes(gateway: GatewayProcess, upstream: Upstream) -> None:
     request = passed(upstream, gateway, "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAA")
     assert names(request) == SET_ALWAYS

@@ -31,6 +31,7 @@ def test_head_is_read_into_its_parts() -> None:
         CHUNKED,
         True,
         True,
+        False,
     )
 
 
