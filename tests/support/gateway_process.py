@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -39,9 +40,11 @@ class Upstreams:
         self._thread.start()
         self._started: list[Upstream] = []
 
-    def start(self, scripts: dict[bytes, Script] | None = None, *, port: int = 0) -> Upstream:
+    def start(
+        self, scripts: dict[bytes, Script] | None = None, *, port: int = 0, tls: ssl.SSLContext | None = None
+    ) -> Upstream:
         upstream = Upstream(scripts or {})
-        self.run(upstream.start(port))
+        self.run(upstream.start(port, tls))
         self._started.append(upstream)
         return upstream
 
