@@ -1,4 +1,4 @@
-"""The fields of a response from an application, as they are written: nothing in them may pass for another line. Pure."""
+"""An application's response fields as they are written: nothing in them may pass for another line. Pure."""
 
 from __future__ import annotations
 
