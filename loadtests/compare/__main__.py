@@ -17,6 +17,7 @@ from loadtests.compare.machine import describe_machine
 from loadtests.compare.memory import watch_memory
 from loadtests.compare.page import render_page
 from loadtests.compare.processes import Children, DidNotStart
+from loadtests.compare.profile import profile_table, take_profile
 from loadtests.compare.rounds import Comparison, run_rounds, start_all
 from loadtests.compare.sessions import Sessions
 from loadtests.compare.summary import as_text, as_values, comparison_table, sweep_table, targets_table
@@ -55,7 +56,8 @@ def _measure(bed: Bed, sessions: Sessions, chosen: argparse.Namespace) -> dict[s
     comparison = start_all(bed, sessions, chosen.only.split(","))
     print(f"Measuring in turns, {chosen.rounds} rounds ...", flush=True)
     run_rounds(comparison, chosen.rounds, chosen.seconds)
-    values = as_values(comparison, describe_machine(), chosen.rounds, chosen.seconds)
+    machine = {**describe_machine(), "Python": bed.interpreter.description.removeprefix("Python ")}
+    values = as_values(comparison, machine, chosen.rounds, chosen.seconds)
     print("\n" + as_text(comparison_table(values)) + "\n", flush=True)
     _stop(bed, comparison)
     if chosen.sweeps:
@@ -66,6 +68,11 @@ def _measure(bed: Bed, sessions: Sessions, chosen: argparse.Namespace) -> dict[s
     if chosen.memory:
         print(f"\nMemory under load for {chosen.memory:g} minutes:", flush=True)
         values["memory"] = watch_memory(bed, sessions, chosen.memory)
+    if chosen.profile:
+        print("\nProfile:", flush=True)
+        values["profile"] = take_profile(bed, sessions)
+        for what in ("parts", "functions"):
+            print("\n" + as_text(profile_table(values["profile"], what)), flush=True)
     print("\n" + as_text(targets_table(values)) + "\n", flush=True)
     return values
 
@@ -111,11 +118,13 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         metavar="PATH",
         help="runs the contenders in Python; default: this one, or the system's if this one is no release build",
     )
-    parser.add_argument("--all", action="store_true", help=f"--sweeps --memory {ALL_MEMORY_MINUTES:g}")
+    parser.add_argument("--profile", action="store_true", help="also where the gateway's time goes, by py-spy")
+    parser.add_argument("--all", action="store_true", help=f"--sweeps --profile --memory {ALL_MEMORY_MINUTES:g}")
     parser.add_argument("--write-docs", action="store_true", help="put the tables into docs/performance.md")
     chosen = parser.parse_args(arguments)
     if chosen.all:
-        chosen.sweeps, chosen.memory = True, chosen.memory or ALL_MEMORY_MINUTES
+        chosen.sweeps = chosen.profile = True
+        chosen.memory = chosen.memory or ALL_MEMORY_MINUTES
     return chosen
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from loadtests.compare.profile import profile_table
 from loadtests.compare.summary import as_markdown, comparison_table, memory_growth, sweep_table, targets_table
 
 
@@ -29,9 +30,17 @@ def write_document(path: Path, values: dict[str, Any]) -> None:
     if sweeps := values.get("sweeps"):
         tables = [f"**{sweep['title']}**\n\n{as_markdown(sweep_table(sweep))}" for sweep in sweeps]
         text = _put(text, "sweeps", "\n\n".join(tables))
+    if profile := values.get("profile"):
+        text = _put(text, "profile", _profile(profile))
     if memory := values.get("memory"):
         text = _put(text, "memory", _memory(memory))
     path.write_text(text, encoding="utf-8")
+
+
+def _profile(profile: dict[str, Any]) -> str:
+    tables = [as_markdown(profile_table(profile, what)) for what in ("parts", "functions")]
+    seen = f"{profile['microseconds']:.0f} µs of processor time a request, {profile['samples']:,} samples."
+    return "\n\n".join([seen, *tables])
 
 
 def _memory(samples: list[dict[str, Any]]) -> str:

@@ -12,9 +12,10 @@ from loadtests.compare.document import write_document
 from loadtests.compare.installing import Missing
 from loadtests.compare.interpreter import choose_interpreter
 from loadtests.compare.page import render_page
+from loadtests.compare.profile import profile_table, summarise
 from loadtests.compare.summary import comparison_table, cpu_spread, targets_table
 
-MARKERS = ("contenders", "result", "targets", "sweeps", "memory")
+MARKERS = ("contenders", "result", "targets", "sweeps", "memory", "profile")
 
 
 def contender(name: str, rate: float, ours_for_one: float | None) -> dict[str, Any]:
@@ -108,3 +109,18 @@ def test_a_python_that_cannot_run_the_gateway_is_refused_with_the_reason(tmp_pat
     old.chmod(0o755)
     with pytest.raises(Missing, match=r"old-python is Python 3\.9\.2; it takes 3\.11 or newer"):
         choose_interpreter(tmp_path, str(old))
+
+
+def test_a_profile_gives_each_part_its_share_of_a_request() -> None:
+    lines = (
+        "run (asyncio/runners.py:118);serve (gateway/middleware.py:1);begin (gateway/upstream/connection.py:9) 60",
+        "run (asyncio/runners.py:118) 30",
+        "run (asyncio/runners.py:118);observe (/x/site-packages/prometheus_client/metrics.py:3) 10",
+        "_bootstrap (threading.py:1);wait (threading.py:320) 500",
+        "run (asyncio/runners.py:118);\ufffd\ufffd 3",
+    )
+    profile = summarise("\n".join(lines), 80.0)
+    assert profile["samples"] == 100
+    parts = {"upstream: choose, send, read the answer": 48.0, "event loop, sockets, the kernel": 24.0, "metrics": 8.0}
+    assert dict(profile["parts"]) == parts
+    assert profile_table(profile, "functions")[1] == ["begin (gateway/upstream/connection.py)", "48.0", "60%"]
