@@ -39,6 +39,7 @@ def a_run() -> dict[str, Any]:
         "contenders": [contender("ours", 9000, 1.0), contender("direct", 40000, 0.2), contender("envoy", 10000, 0.91)],
         "skipped": [{"name": "haproxy", "title": "HAProxy", "reason": "not installed"}],
         "sweeps": [{"name": "routes", "title": "Routes", "series": {"ours": [point(3, 80.0), point(1000, 84.0)]}}],
+        "profile": {"microseconds": 80.0, "samples": 9, "parts": [["metrics", 8.0]], "functions": [["f (g.py)", 8.0]]},
         "memory": [{"seconds": 60.0 * minute, "megabytes": 90.0, "requests_per_second": 9e3} for minute in range(4)],
     }
 
