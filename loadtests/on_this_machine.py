@@ -17,6 +17,8 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
+from typing import NoReturn
 
 from loadtests.fill import NotFilled, fill, sign_in
 from loadtests.free_ports import NoFreePorts, free_offset
@@ -36,6 +38,7 @@ OFFSETS = range(11_000, 20_000, 10)
 START_SECONDS = 120.0
 STOP_SECONDS = 30.0
 WRONG_ARGUMENT = 2
+END_WHEN_LEFT = "import os, signal, sys; sys.stdin.read(); os.kill(int(sys.argv[1]), signal.SIGTERM)"
 
 
 class DidNotStart(Exception):
@@ -62,6 +65,10 @@ def running_system(state: Path, environment: Mapping[str, str]) -> Iterator[int]
         text=True,
         start_new_session=True,  # Ctrl-C is ours; then we stop it
     )
+    # The pipe closes when this process ends, in whatever way; then the system ends, too.
+    watcher = subprocess.Popen(  # noqa: S603 - our own command
+        [sys.executable, "-c", END_WHEN_LEFT, str(process.pid)], stdin=subprocess.PIPE, start_new_session=True
+    )
     said: list[str] = []
     is_running = threading.Event()
     reader = threading.Thread(target=_read, args=(process, said, is_running), daemon=True)
@@ -73,6 +80,8 @@ def running_system(state: Path, environment: Mapping[str, str]) -> Iterator[int]
                 raise DidNotStart("The system didn't start. It said:\n" + "".join(said[-20:]))
         yield offset
     finally:
+        watcher.kill()
+        watcher.wait()
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
             try:
@@ -127,6 +136,8 @@ def main() -> int:
         "where": "same machine as the load generator",
     }
     note = ";".join(f"{name}={value}" for name, value in facts.items())
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, _leave)
     print("Starting the system with its limits raised ...", flush=True)
     try:
         with running_system(STATE, LIMITS) as offset:
@@ -142,6 +153,11 @@ def main() -> int:
     except KeyboardInterrupt:
         return 130
     return code
+
+
+def _leave(number: int, _frame: FrameType | None) -> NoReturn:
+    """Stop everything on the way out, as after Ctrl-C."""
+    raise SystemExit(128 + number)
 
 
 if __name__ == "__main__":

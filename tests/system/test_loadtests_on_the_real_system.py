@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from loadtests.alert_rules import RULES_FILE
+from loadtests.compare.processes import is_listening
 from loadtests.fill import sign_in
 from loadtests.plain_client import ask
 from tests.support.locust_runs import REPOSITORY, THE_FOLDER, answers, run_locust
@@ -173,3 +174,24 @@ def test_students_that_are_there_already_are_filled_in_once(system: System) -> N
         )  # fmt: skip
         assert filled.returncode == 0, filled.stderr
         assert "500 students are there" in filled.stdout
+
+
+HOLD_A_SYSTEM = """
+import sys, time
+from pathlib import Path
+from loadtests.on_this_machine import running_system
+with running_system(Path(sys.argv[1]), {}) as offset:
+    print(offset, flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_killed_run_leaves_no_system_behind(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", HOLD_A_SYSTEM, str(tmp_path / "state")]
+    with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        offset = int(run.stdout.readline())
+        ports = [number + offset for number in range(8000, 8004)]
+        assert all(map(is_listening, ports))
+        run.kill()
+    until(lambda: not any(map(is_listening, ports)), timeout=60)
