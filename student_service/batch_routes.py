@@ -126,13 +126,28 @@ def add_batch_routes(to: APIRouter, path: str, kind: str, name: str) -> None:
             batches.find(conn, batch_id, kind)
             return json_response(batches.rows(conn, batch_id, outcome, limit, cursor))
 
+    @reads(
+        to,
+        f"{one}/kept",
+        summary=f"Whom the undo of one of the {name}s left",
+        responses={**answer(batch_schemas.KeptPage, "One page"), **problems(404)},
+    )
+    def list_kept(
+        request: Request, _: Reader, batch_id: BatchId, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
+    ) -> Response:
+        """All students that stay as they are, since somebody has changed them meanwhile."""
+        with database(request).read() as conn:
+            return json_response(undo.kept(conn, batches.find(conn, batch_id, kind), limit, cursor))
+
     @to.post(
         f"{one}/undo",
         summary=f"Undo one of the {name}s",
         responses={**documented.BATCH, **documented.BATCH_RUNNING, **problems(404, 409)},
     )
     def undo_batch(request: Request, caller: Writer, batch_id: BatchId) -> Response:
-        """Take it back where nobody has changed the student since; `kept` names the first of those that stay."""
+        """Take it back where nobody has changed the student since; `kept` names the first of those that stay, and
+        `…/kept` lists them all.
+        """
         runner = runner_of(request)
         with database(request).write() as conn:
             undo.begin(conn, batches.find(conn, batch_id, kind), actor_of(request, caller), runner.work)

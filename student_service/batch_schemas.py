@@ -45,6 +45,20 @@ class BatchRowPage(Shape):
     total: int
 
 
+class KeptStudent(Shape):
+    """A student that an undo left as it is, since somebody has changed it or needs what it had."""
+
+    student_id: str
+
+
+class KeptPage(Shape):
+    """One page of those."""
+
+    items: list[KeptStudent]
+    next_cursor: str | None
+    total: int
+
+
 class ColumnUse(Shape):
     """A column of the file and the field it goes to; None where it isn't used."""
 

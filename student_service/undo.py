@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, and_, exists, func, select
 
+from servicekit.paging import decode_cursor, encode_cursor, page
 from servicekit.problems import Conflict
 from student_service import batches, many, rules
 from student_service.batches import KEPT_TOLD, ROWS_LIFETIME, Batch
@@ -40,6 +41,31 @@ def begin(conn: Connection, batch: Batch, actor: Actor, work: Work) -> None:
     told = {"state": "undoing", "undone_at": actor.now, "undone_by": by, "undo_position": None}
     if not batches.take(conn, batch.id, work.runner, work.now(), was=batch.runner, **told):
         raise Conflict("This is being undone already.")
+
+
+def kept(conn: Connection, batch: Batch, limit: int, cursor: str | None) -> dict[str, Any]:
+    """A page of the students that an undo left as they are: what the batch made of them was never taken back.
+
+    Raises:
+        Unprocessable: The cursor isn't one of this list.
+    """
+    taken_back = history.alias("taken_back")
+    its = and_(taken_back.c.batch_id == batch.id, taken_back.c.action == "undone")
+    same = taken_back.c.student_id == h.student_id
+    # Nothing is kept before an undo has come by.
+    seen = and_(h.batch_id == batch.id, h.action != "undone", h.id <= (batch.undo_position or ""))
+    found = select(h.id, h.student_id).where(seen, ~exists().where(its, same))
+    total = conn.execute(select(func.count()).select_from(found.subquery())).scalar_one()
+    if cursor is not None:
+        held = decode_cursor(cursor)
+        after = held.get("after")
+        is_entry = isinstance(after, str) and len(after) == 36 and after.isascii() and after.isprintable()
+        if held.get("kept") != batch.id or not is_entry:
+            raise batches.bad_cursor()
+        found = found.where(h.id > after)
+    rows = conn.execute(found.order_by(h.id).limit(limit + 1)).all()
+    place = encode_cursor({"kept": batch.id, "after": rows[limit - 1].id}) if len(rows) > limit else None
+    return page([{"student_id": row.student_id} for row in rows[:limit]], place, total)
 
 
 def run(work: Work, batch: Batch) -> None:

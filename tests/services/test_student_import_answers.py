@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from student_service import batch_schemas
 from tests.conftest import MakeClient
 from tests.support.signing import Signing
 from tests.support.student_files import csv_text
-from tests.support.students import student_app
+from tests.support.students import a_student, student_app
+from tests.support.wait import until
 
 CSV = {"Content-Type": "text/csv"}
 HEADER = ["student_number", "first_name", "last_name", "email", "year"]
@@ -71,3 +73,46 @@ def test_a_mapping_counts_for_what_a_refused_file_says(client: TestClient) -> No
     assert answer.status_code == 422
     fields = {use["column"]: use["field"] for use in answer.json()["batch"]["columns"]}
     assert fields == {"Surname": "last_name", "Mail 1": "email", "Mail 2": "email"}
+
+
+def test_whom_an_undo_left_can_be_read_page_by_page(client: TestClient) -> None:
+    count = 230
+    table = [HEADER, *([f"K{n}", "Ann", "Ash", f"k{n}@x.org", 3] for n in range(count))]
+    batch = until_done(client, send(client, table).headers["location"])
+    where = f"/students/imports/{batch['id']}"
+    assert client.get(f"{where}/kept").json() == {"items": [], "next_cursor": None, "total": 0}
+    client.post("/students/bulk", json={"action": "update", "set": {"year": 4}, "filter": {}})
+    spared = client.post("/students/", json=a_student(student_number="L1")).headers["location"]
+    changed = {student["id"] for student in everyone(client) if student["year"] == 4}
+    client.post(f"{where}/undo")
+    undone = until_done(client, where)
+    assert (undone["state"], undone["rows_kept"], len(undone["kept"])) == ("undone", count, 200)
+    found: list[str] = []
+    cursor: str | None = None
+    while True:
+        shown = client.get(f"{where}/kept", params={"limit": 100} | ({"cursor": cursor} if cursor else {})).json()
+        batch_schemas.KeptPage.model_validate(shown)
+        assert shown["total"] == count
+        found += [one["student_id"] for one in shown["items"]]
+        cursor = shown["next_cursor"]
+        if cursor is None:
+            break
+    assert len(found) == count
+    assert set(found) == changed
+    assert spared.rpartition("/")[2] not in found
+    assert client.get(f"{where}/kept?cursor=eyJhIjoxfQ").status_code == 422
+    assert client.get(f"/students/bulk/{batch['id']}/kept").status_code == 404
+
+
+def until_done(client: TestClient, where: str) -> dict[str, Any]:
+    """The batch when nobody works on it any more."""
+    until(lambda: not client.get(where).json()["state"].endswith("ing"), 30)
+    batch: dict[str, Any] = client.get(where).json()
+    return batch
+
+
+def everyone(client: TestClient) -> list[dict[str, Any]]:
+    found = [client.get("/students?limit=200").json()]
+    while found[-1]["next_cursor"]:
+        found.append(client.get("/students", params={"limit": 200, "cursor": found[-1]["next_cursor"]}).json())
+    return [student for page in found for student in page["items"]]
