@@ -9,7 +9,7 @@ MANIFEST_HEADER = ("propertyName", "value")
 USERS_HEADER = (
     "sourcedId", "status", "dateLastModified", "enabledUser", "username", "userIds", "givenName", "familyName",
     "middleName", "identifier", "email", "sms", "phone", "agentSourcedIds", "grades", "password",
-    "userMasterIdentifier", "resourceSourcedIds", "preferredGivenName", "preferredMiddleName", "preferredFamilyName",
+    "userMasterIdentifier", "preferredGivenName", "preferredMiddleName", "preferredFamilyName",
     "primaryOrgSourcedId", "pronouns",
 )  # fmt: skip
 ROLES_HEADER = (

@@ -14,7 +14,7 @@ import openpyxl
 USERS = [
     "sourcedId", "status", "dateLastModified", "enabledUser", "username", "userIds", "givenName", "familyName",
     "middleName", "identifier", "email", "sms", "phone", "agentSourcedIds", "grades", "password",
-    "userMasterIdentifier", "resourceSourcedIds", "preferredGivenName", "preferredMiddleName",
+    "userMasterIdentifier", "preferredGivenName", "preferredMiddleName",
     "preferredFamilyName", "primaryOrgSourcedId", "pronouns",
 ]  # fmt: skip
 ROLES = [
