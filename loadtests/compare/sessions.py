@@ -21,6 +21,7 @@ from typing import Any
 from loadtests.compare.bed import PASSWORD, Bed
 
 MOST_TOKENS = 2_000
+MOST_IDLE_SECONDS = 2.0  # uvicorn closes an idle connection after five
 VALID_SECONDS = 3600.0  # that a token found on disk must still be valid for
 
 
@@ -30,7 +31,8 @@ class Sessions:
     def __init__(self, bed: Bed) -> None:
         self._bed = bed
         self._file = bed.work / "state" / "tokens.json"
-        self._connection = HTTPConnection("127.0.0.1", bed.auth_port, timeout=30)
+        self._idle_connection = HTTPConnection("127.0.0.1", bed.auth_port, timeout=30)
+        self._used_at = 0.0
         self._tokens: list[str] = []
         self._refresh_token = ""
         if self._file.exists():
@@ -58,6 +60,14 @@ class Sessions:
         path = self._bed.work / f"tokens-{count}.txt"
         path.write_text("\n".join(islice(headers, count)) + "\n")
         return path
+
+    @property
+    def _connection(self) -> HTTPConnection:
+        """The connection; a new one if auth_service may have closed it meanwhile."""
+        if time.monotonic() - self._used_at > MOST_IDLE_SECONDS:
+            self._idle_connection.close()  # the next request opens it
+        self._used_at = time.monotonic()
+        return self._idle_connection
 
     def public_keys(self) -> dict[str, Any]:
         """auth_service's JWKS."""
