@@ -12,12 +12,12 @@ from typing import Any
 from loadtests.compare.bed import REPOSITORY, Bed, clean, lay
 from loadtests.compare.contenders import CONTENDERS
 from loadtests.compare.document import write_document
+from loadtests.compare.gateway_profile import profile_table, take_profile
 from loadtests.compare.installing import Missing, find_program
 from loadtests.compare.machine import describe_machine
 from loadtests.compare.memory import watch_memory
 from loadtests.compare.page import render_page
 from loadtests.compare.processes import Children, DidNotStart
-from loadtests.compare.profile import profile_table, take_profile
 from loadtests.compare.rounds import Comparison, run_rounds, start_all
 from loadtests.compare.sessions import Sessions
 from loadtests.compare.summary import as_text, as_values, comparison_table, sweep_table, targets_table

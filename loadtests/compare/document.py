@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from loadtests.compare.profile import profile_table
+from loadtests.compare.gateway_profile import profile_table
 from loadtests.compare.summary import as_markdown, comparison_table, memory_growth, sweep_table, targets_table
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from loadtests.compare.document import write_document
+from loadtests.compare.gateway_profile import profile_table, summarise
 from loadtests.compare.installing import Missing
 from loadtests.compare.interpreter import choose_interpreter
 from loadtests.compare.page import render_page
-from loadtests.compare.profile import profile_table, summarise
 from loadtests.compare.summary import comparison_table, cpu_spread, targets_table
 
 MARKERS = ("contenders", "result", "targets", "sweeps", "memory", "profile")
