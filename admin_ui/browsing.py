@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Self, TypedDict
@@ -12,7 +13,7 @@ LONGEST_FILTER = 200  # characters; nothing that is filtered by is longer
 NO_FILTERS: Mapping[str, Collection[str]] = {}
 
 
-class Paged:
+class Paged(ABC):
     """Turning pages and choosing an order, for a list whose state says where its page begins.
 
     ``cursor`` is where the page begins, ``trail`` where those before it began, without the first.
@@ -24,13 +25,13 @@ class Paged:
     page: int
     page_size: int
 
+    @abstractmethod
     def url(self, **changes: str) -> str:
         """The address from the first page on, with filters or the order set anew."""
-        raise NotImplementedError
 
+    @abstractmethod
     def address_at(self, cursor: str, trail: tuple[str, ...], page: int) -> str:
         """The address of another page of the same list."""
-        raise NotImplementedError
 
     def next_url(self, cursor: str) -> str:
         """The page that begins at ``cursor``."""

@@ -36,12 +36,8 @@ from servicekit.problems import BadRequest
 
 router = APIRouter(prefix="/admin/students", include_in_schema=False)
 LOST_CHANCES = {429, 500, 502, 503, 504}
-CARRIED = (
-    "status",
-    "program",
-    "year",
-    "enrolled_on",
-)  # from one student to the next that is added: they are of one class
+# From one student to the next that is added: they are of one class.
+CARRIED = ("status", "program", "year", "enrolled_on")
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import os
 import socket
 import struct
 import termios
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import WeakKeyDictionary
@@ -41,7 +42,7 @@ def _ignore(_refusal: Refusal) -> None:
     """Stand in until someone wants to know."""
 
 
-class EdgeConnection(HttpToolsProtocol):
+class EdgeConnection(HttpToolsProtocol, ABC):
     """A connection without a reader; uvicorn's base class keeps it known to the server."""
 
     limits: ClassVar[EdgeLimits] = EdgeLimits()
@@ -124,9 +125,9 @@ class EdgeConnection(HttpToolsProtocol):
         self.transport.set_protocol(protocol)
         return received
 
+    @abstractmethod
     def read_pending(self) -> None:
         """Go on with the bytes that waited for the response before them."""
-        raise NotImplementedError
 
     # Answering
 

@@ -16,7 +16,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from gateway.edge.errors import Refused, ResponseAborted
 from gateway.edge.refusal import Refusal, chosen_request_id
-from gateway.edge.response_fields import render_fields
+from gateway.edge.response_fields import render_fields, render_read_fields
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGI3Application, ASGIReceiveEvent, HTTPScope
@@ -227,9 +227,7 @@ class Exchange:
         if self.response_started:
             raise RuntimeError("The response has begun already.")
         self._complete_fields(status, headers)
-        block = b"\r\n".join(map(b": ".join, headers))
-        if block.count(b"\n") >= len(headers):  # a line of nobody's
-            raise RuntimeError("Invalid HTTP header in the response.")
+        block = render_read_fields(headers)
         self._transport.write(b"".join((STATUS_LINE[status], block, b"\r\n\r\n", self._frame(body, more=False))))
         self.response_started = True
         self._complete()
@@ -242,10 +240,9 @@ class Exchange:
         `when_stopping` is called when the server stops. Returns the transport and what the client has sent beyond its
         request. `protocol` is to tell of the connection's loss by `connection_lost`.
         """
-        block = b"\r\n".join(map(b": ".join, headers))
-        if self.response_started or block.count(b"\n") >= len(headers):
-            raise RuntimeError("The connection can't be switched.")
-        self._transport.write(b"".join((STATUS_LINE[101], block, b"\r\n\r\n")))
+        if self.response_started:
+            raise RuntimeError("The response has begun already.")
+        self._transport.write(b"".join((STATUS_LINE[101], render_read_fields(headers), b"\r\n\r\n")))
         self.response_started = self.response_complete = True
         return self._transport, self._connection.hand_over(protocol, when_stopping)
 

@@ -30,6 +30,17 @@ def render_fields(headers: list[tuple[bytes, bytes]], fields: dict[bytes, bytes]
     return block
 
 
+def render_read_fields(headers: list[tuple[bytes, bytes]]) -> bytes:
+    """The same for fields that `gateway.fields` or llhttp have read, or we have made: only the lines are counted.
+
+    Raises RuntimeError if there are more lines than fields.
+    """
+    block = b"\r\n".join(map(b": ".join, headers))
+    if block.count(b"\n") >= len(headers):
+        raise RuntimeError("Invalid HTTP header in the response.")
+    return block
+
+
 def _learn_name(name: bytes) -> bool:
     if _NAME.fullmatch(name) is None:
         return False

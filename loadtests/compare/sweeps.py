@@ -108,15 +108,18 @@ def sweep_tokens(bed: Bed, sessions: Sessions) -> Series:
 
 
 def sweep_denylist(bed: Bed, sessions: Sessions) -> Series:
-    """One gateway, while the denylist grows."""
+    """One gateway, while the denylist grows, in rounds: a machine that drifts must not pass for a long list."""
     gateway = start_ours(bed, sessions)
-    points = []
-    for count in DENYLIST:
-        fill_denylist(bed, count)
-        points.append(_point(count, gateway.child, [Load(token=gateway.token)] * ROUNDS, gateway.port))
+    load = Load(token=gateway.token)
+    measure(gateway.port, load, SECONDS)
+    rounds: dict[int, list[dict[str, Any]]] = {count: [] for count in DENYLIST}
+    for _ in range(ROUNDS):
+        for count in DENYLIST:
+            fill_denylist(bed, count)
+            rounds[count].append(_point(count, gateway.child, [load], gateway.port))
     fill_denylist(bed, 0)
     _stop(bed, gateway)
-    return {OURS: points}
+    return {OURS: _medians(rounds)}
 
 
 def sweep_workers(bed: Bed, sessions: Sessions) -> Series:
@@ -155,6 +158,11 @@ def _in_turns(bed: Bed, gateways: dict[int, Running], load_of: Callable[[Running
             rounds[step].append(_point(step, running.child, [load_of(running, step)], running.port))
     for running in gateways.values():
         _stop(bed, running)
+    return _medians(rounds)
+
+
+def _medians(rounds: dict[int, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """One point for each step."""
     return [
         {key: median(point[key] for point in points) if points[0][key] is not None else None for key in points[0]}
         for points in rounds.values()
