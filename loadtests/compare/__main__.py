@@ -110,7 +110,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=5.0, help="for each contender and round; default 5")
     parser.add_argument("--only", default=names, metavar="NAMES", help=f"some of {names}")
     parser.add_argument(
-        "--sweeps", action="store_true", help="also how cost grows, with one thing at a time (9 minutes)"
+        "--sweeps", action="store_true", help="also how cost grows, with one thing at a time (11 minutes)"
     )
     parser.add_argument("--memory", type=float, default=0.0, metavar="MINUTES", help="also watch memory under load")
     parser.add_argument(

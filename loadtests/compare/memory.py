@@ -24,7 +24,7 @@ def watch_memory(bed: Bed, sessions: Sessions, minutes: float) -> list[dict[str,
     started = time.monotonic()
     samples = [{"seconds": 0.0, "megabytes": gateway.child.resident_bytes() / 1e6, "requests_per_second": 0.0}]
     while time.monotonic() - started < minutes * 60:
-        load = Load(tokens_file=tokens, shuffled=True, connections=CONNECTIONS)
+        load = Load(tokens_file=tokens, at_random=TOKENS, connections=CONNECTIONS)
         result = measure(gateway.port, load, SAMPLE_SECONDS)
         sample = {
             "seconds": round(time.monotonic() - started, 1),

@@ -16,7 +16,8 @@ from loadtests.compare.sessions import Sessions
 from loadtests.compare.wrk import Load, MeasurementFailed, measure
 
 SECONDS = 2.0
-ROUNDS = 3
+ROUNDS = 5
+WARM_UP_SECONDS = 1.0
 CONNECTIONS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 SIZES = (0, 1_024, 16_384, 65_536, 262_144, 1_048_576)
 ROUTES = (3, 30, 300, 1_000)
@@ -96,7 +97,11 @@ def sweep_routes(bed: Bed, sessions: Sessions) -> Series:
 
 
 def sweep_tokens(bed: Bed, sessions: Sessions) -> Series:
-    """Gateways that know some numbers of tokens, in turns; all of them verified before it counts."""
+    """Gateways that know some numbers of tokens, in turns; all of them verified before it counts.
+
+    wrk has as many different requests to send at each step: a hundred thousand of them slow it, and with it the
+    gateway, whose turns of the event loop then have less to do at once.
+    """
     files: dict[int, Path] = {}
     gateways = {}
     for count in TOKENS:
@@ -104,18 +109,18 @@ def sweep_tokens(bed: Bed, sessions: Sessions) -> Series:
         gateways[count] = start_ours(bed, sessions)
         warm_up = Load(tokens_file=files[count])
         measure(gateways[count].port, warm_up, 1 + count / WARM_UP_REQUESTS_PER_SECOND)
-    return {OURS: _in_turns(bed, gateways, lambda _, count: Load(tokens_file=files[count], shuffled=True))}
+    return {OURS: _in_turns(bed, gateways, lambda _, count: Load(tokens_file=files[count], at_random=max(TOKENS)))}
 
 
 def sweep_denylist(bed: Bed, sessions: Sessions) -> Series:
-    """One gateway, while the denylist grows, in rounds: a machine that drifts must not pass for a long list."""
+    """One gateway, while the denylist grows and shrinks: a machine that drifts must not pass for a long list."""
     gateway = start_ours(bed, sessions)
     load = Load(token=gateway.token)
-    measure(gateway.port, load, SECONDS)
     rounds: dict[int, list[dict[str, Any]]] = {count: [] for count in DENYLIST}
-    for _ in range(ROUNDS):
-        for count in DENYLIST:
+    for number in range(ROUNDS):
+        for count in _there_and_back(DENYLIST, number):
             fill_denylist(bed, count)
+            measure(gateway.port, load, WARM_UP_SECONDS)  # while Valkey, beside wrk, makes its table larger or smaller
             rounds[count].append(_point(count, gateway.child, [load], gateway.port))
     fill_denylist(bed, 0)
     _stop(bed, gateway)
@@ -153,12 +158,18 @@ def _with_peers(bed: Bed, sessions: Sessions, steps: Sequence[int], load_of: Cal
 def _in_turns(bed: Bed, gateways: dict[int, Running], load_of: Callable[[Running, int], Load]) -> list[dict[str, Any]]:
     """One gateway for each step, measured in rounds, then ended."""
     rounds: dict[int, list[dict[str, Any]]] = {step: [] for step in gateways}
-    for _ in range(ROUNDS):
-        for step, running in gateways.items():
+    for number in range(ROUNDS):
+        for step in _there_and_back(tuple(gateways), number):
+            running = gateways[step]
             rounds[step].append(_point(step, running.child, [load_of(running, step)], running.port))
     for running in gateways.values():
         _stop(bed, running)
     return _medians(rounds)
+
+
+def _there_and_back(steps: Sequence[int], number: int) -> Sequence[int]:
+    """The steps in the order of a round: every other round backwards."""
+    return steps[::-1] if number % 2 else steps
 
 
 def _medians(rounds: dict[int, list[dict[str, Any]]]) -> list[dict[str, Any]]:

@@ -22,15 +22,16 @@ class MeasurementFailed(RuntimeError):
 class Load:
     """What is asked of a gateway, and how hard.
 
-    ``tokens_file`` has one Authorization header a line, taken in turn or ``shuffled``; it costs wrk some microseconds a
-    request, so a single token goes into a fixed header. ``body_bytes`` makes it a POST with so many bytes.
+    ``tokens_file`` has one Authorization header a line, taken in turn; it costs wrk some microseconds a request, so a
+    single token goes into a fixed header. ``at_random`` has so many requests made of the file's headers, and sent at
+    random: their number, not the headers', is what they cost wrk. ``body_bytes`` makes it a POST with so many bytes.
     """
 
     path: str = "/students/"
     token: str | None = None
     connections: int = 64
     tokens_file: Path | None = None
-    shuffled: bool = False
+    at_random: int = 0
     body_bytes: int = 0
 
 
@@ -61,7 +62,7 @@ def measure(port: int, load: Load, seconds: float, *, cores: str = OTHER_CORE) -
     if load.token is not None:
         command += ["-H", f"Authorization: Bearer {load.token}"]
     command += [f"http://127.0.0.1:{port}{load.path}", "--", str(load.tokens_file or ""), str(load.body_bytes)]
-    command += ["shuffled" if load.shuffled else "in-turn"]
+    command += [str(load.at_random)]
     run = subprocess.run(  # noqa: S603 - the command is ours
         command, capture_output=True, text=True, timeout=seconds + SPARE_SECONDS, check=False
     )

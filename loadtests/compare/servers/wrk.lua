@@ -1,5 +1,5 @@
--- For wrk. Arguments: a file of Authorization headers, one a line ("" for none), the bytes of body to POST (0: a GET), and "shuffled"
--- to take the tokens at random instead of in turn.
+-- For wrk. Arguments: a file of Authorization headers, one a line ("" for none), the bytes of body to POST (0: a GET), and how many
+-- requests to render of them and send at random (0: one of each header, in turn).
 -- Prints the run's figures as one line of JSON. Without tokens the request is rendered once, which costs wrk nothing.
 
 local tokens = {}
@@ -15,12 +15,14 @@ function init(arguments)
   if arguments[1] and arguments[1] ~= "" then
     for line in io.lines(arguments[1]) do tokens[#tokens + 1] = line end
     local rendered = {}
-    for index, token in ipairs(tokens) do
-      wrk.headers["Authorization"] = token
-      rendered[index] = wrk.format()
+    local at_random = tonumber(arguments[3] or "0")
+    for index = 1, math.max(#tokens, at_random) do
+      wrk.headers["Authorization"] = tokens[(index - 1) % #tokens + 1]
+      -- The number keeps two requests with one token apart, which Lua would keep as one string.
+      rendered[index] = wrk.format(nil, at_random > 0 and string.format("%s?n=%07d", wrk.path, index) or nil)
     end
     math.randomseed(os.time())
-    if arguments[3] == "shuffled" then
+    if at_random > 0 then
       request = function() return rendered[math.random(#rendered)] end
       return
     end
