@@ -35,34 +35,21 @@ class Admission:
         self._rendered: dict[tuple[int, int], _Rendered] = {}  # by limit and window
 
     async def admit(self, denylist_key: bytes, policy: RatePolicy | None, limiter_key: str) -> Quota | None:
-        """Let one request pass; None when no limit applies to it.
+        """``ask``, and ``answer`` at once."""
+        return await self.answer(self.ask(denylist_key, policy, limiter_key))
+
+    def ask(self, denylist_key: bytes, policy: RatePolicy | None, limiter_key: str) -> Question:
+        """Send Redis the question whether one request may pass; its answer is to be awaited.
 
         Args:
             denylist_key: The key of its session, or b"" for a request without a token.
             policy: The limit that it counts against, if any.
             limiter_key: Who it counts for.
-
-        Raises:
-            Unauthorized: The token is revoked. TooManyRequests: The limit is reached.
-            ServiceUnavailable: Redis can't tell, and the settings say to refuse then.
         """
-        try:
-            reply = await self._ask(denylist_key, policy, limiter_key)
-        except RedisUnavailable:
-            return self._without_redis(denylist_key, policy, limiter_key)
-        verdict, remaining, milliseconds = reply
-        if verdict == PASSED:
-            return None if policy is None else Quota(True, remaining, milliseconds / 1000)
-        if verdict == LIMITED and policy is not None:
-            raise over_limit(policy, milliseconds / 1000)
-        if verdict == REVOKED:
-            raise Unauthorized("The access token has been revoked.", error="invalid_token")
-        raise ServiceUnavailable("It can't be told right now whether the token is revoked.", retry_after=1)
-
-    async def _ask(self, denylist_key: bytes, policy: RatePolicy | None, limiter_key: str) -> Any:
+        question = Question(denylist_key, policy, limiter_key)
         link = self._link
         if not link.is_up:
-            raise RedisUnavailable
+            return question
         key, rate = b"", (0, 0)
         if policy is not None:
             key = b"rl:%b:%b" % (policy.name.encode(), limiter_key.encode("utf-8", "surrogateescape"))
@@ -72,12 +59,40 @@ class Admission:
         if around is None or around.run_id is not link.run_id:
             around = self._rendered[rate] = _Rendered(link.shas[0], link.run_id, rate, self._flag)
         keys = b"$%d\r\n%b\r\n$%d\r\n%b\r\n" % (len(denylist_key), denylist_key, len(key), key)
-        reply = await link.call(around.begin + keys + around.end)
+        question.around, question.keys = around, keys
+        question.reply = link.call(around.begin + keys + around.end)
+        return question
+
+    async def answer(self, question: Question) -> Quota | None:
+        """Let the request pass that was asked about; None when no limit applies to it.
+
+        Raises:
+            Unauthorized: The token is revoked. TooManyRequests: The limit is reached.
+            ServiceUnavailable: Redis can't tell, and the settings say to refuse then.
+        """
+        policy = question.policy
+        try:
+            reply = await self._reply_to(question)
+        except RedisUnavailable:
+            return self._without_redis(question.denylist_key, policy, question.limiter_key)
+        verdict, remaining, milliseconds = reply
+        if verdict == PASSED:
+            return None if policy is None else Quota(True, remaining, milliseconds / 1000)
+        if verdict == LIMITED and policy is not None:
+            raise over_limit(policy, milliseconds / 1000)
+        if verdict == REVOKED:
+            raise Unauthorized("The access token has been revoked.", error="invalid_token")
+        raise ServiceUnavailable("It can't be told right now whether the token is revoked.", retry_after=1)
+
+    async def _reply_to(self, question: Question) -> Any:
+        if question.reply is None:
+            raise RedisUnavailable
+        reply = await question.reply
         if type(reply) is list:
             return reply
         if isinstance(reply, hiredis.ReplyError) and str(reply).startswith("NOSCRIPT"):
             # Somebody flushed the scripts: send the source, which also loads it again.
-            reply = await link.call(around.begin_with_source + keys + around.end)
+            reply = await self._link.call(question.around.begin_with_source + question.keys + question.around.end)
             if type(reply) is list:
                 return reply
         raise RedisUnavailable(str(reply))
@@ -118,6 +133,21 @@ class Admission:
             await self._link.call(render_command(b"PING"))
         except RedisUnavailable:
             raise ServiceUnavailable("Redis doesn't answer.") from None
+
+
+class Question:
+    """One request's question to Redis. ``reply`` is None when Redis wasn't there to be asked."""
+
+    __slots__ = ("around", "denylist_key", "keys", "limiter_key", "policy", "reply")
+
+    around: _Rendered  # with ``keys`` the command, where it was sent
+    keys: bytes
+
+    def __init__(self, denylist_key: bytes, policy: RatePolicy | None, limiter_key: str) -> None:
+        self.denylist_key = denylist_key
+        self.policy = policy
+        self.limiter_key = limiter_key
+        self.reply: asyncio.Future[Any] | None = None
 
 
 class _Rendered:

@@ -18,12 +18,14 @@ from gateway.route_table import Route, RouteTable
 from gateway.upstream import (
     Deadlines,
     NoHealthyReplica,
+    Outgoing,
     Overloaded,
     UpstreamError,
     UpstreamPolicy,
     UpstreamResponse,
     UpstreamService,
     UpstreamTimeout,
+    prepare,
 )
 from servicekit.logs import get_logger
 from servicekit.problems import BadGateway, BadRequest, GatewayTimeout, PayloadTooLarge, ServiceUnavailable
@@ -148,42 +150,36 @@ class Forwarder:
             raise too_large(self._max_body_bytes)
         return RequestBody(receive, length, self._max_body_bytes) if length else None
 
-    async def forward(
-        self,
-        forwarding: Forwarding,
-        route: Route,
-        path: bytes,
-        scope: Scope,
-        body: RequestBody | None,
-        record: Record,
-        *,
-        websocket: bool = False,
-    ) -> UpstreamResponse:
-        """Send the request; the answer's head is there when this returns.
+    def prepare(
+        self, path: bytes, scope: Scope, body: RequestBody | None, record: Record, *, websocket: bool = False
+    ) -> Outgoing:
+        """The request as an upstream gets it.
 
         Args:
+            path: In its normal form.
             websocket: The connection is to switch to one, if the upstream agrees.
-
-        Raises:
-            UpstreamError: No usable answer came. PayloadTooLarge, ClientLeft: As RequestBody says.
         """
-        record.upstream = route.upstream
         query = scope["query_string"]
         headers, own = forwarded_headers(
             scope["headers"], record.fields, record.facts, scheme=scope["scheme"], proxy_token=self._proxy_token
         )
         if websocket:
             own += b"connection: Upgrade\r\nupgrade: websocket\r\n"
+        target = b"%b?%b" % (path, query) if query else path
+        return prepare(record.method.encode(), target, headers, body, rendered=own, may_switch=websocket)
+
+    async def forward(
+        self, forwarding: Forwarding, route: Route, request: Outgoing, record: Record
+    ) -> UpstreamResponse:
+        """Send a request; the answer's head is there when this returns.
+
+        Raises:
+            UpstreamError: No usable answer came. PayloadTooLarge, ClientLeft: As RequestBody says.
+        """
+        record.upstream = route.upstream
         began = time.perf_counter()
         try:
-            response = await forwarding.services[route.upstream].send(
-                record.method.encode(),
-                b"%b?%b" % (path, query) if query else path,
-                headers,
-                body,
-                rendered=own,
-                may_switch=websocket,
-            )
+            response = await forwarding.services[route.upstream].send(request)
         except ClientLeft:
             raise asyncio.CancelledError from None
         finally:

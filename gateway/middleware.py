@@ -20,7 +20,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.access_log import AccessLog
-from gateway.admit import Admission
+from gateway.admit import Admission, Question
 from gateway.edge import EXTENSION, Exchange
 from gateway.forward import Forwarder, relay
 from gateway.gateway_metrics import REFUSED, observe, settle
@@ -122,17 +122,16 @@ class Gateway:
         if needed is None:
             self._refuse_method(record.method, route)
         body = self.forwarder.body_of(record.fields, receive)
-        caller = None
-        if route.needs_token:
-            caller = await self._identify(scope, record)
-            await self._admit_caller(caller, route, record)
-            if not needed <= caller.scopes:
-                raise Forbidden(f"Your role lacks the scope {' '.join(sorted(needed - caller.scopes))}.")
-        else:
-            await self._admit_anonymous(route.limit.policy if route.limit else self._anonymous, record)
+        caller = await self._identify(scope, record) if route.needs_token else None
+        question = self._ask(caller, route, record)
+        # Prepared while Redis thinks, though it may say no: that takes 0.03 ms off what is added to a lonely request.
+        request = self.forwarder.prepare(path, scope, body, record, websocket=websocket)
+        record.note_quota(question.policy, await self._admission.answer(question))
+        if caller is not None and not needed <= caller.scopes:
+            raise Forbidden(f"Your role lacks the scope {' '.join(sorted(needed - caller.scopes))}.")
         if edge is not None:
             edge.when_client_leaves(edge.cancel)
-        response = await self.forwarder.forward(forwarding, route, path, scope, body, record, websocket=websocket)
+        response = await self.forwarder.forward(forwarding, route, request, record)
         if response.switched is None or edge is None:
             await relay(response, send, record, edge)
             return
@@ -179,14 +178,15 @@ class Gateway:
         record.facts.user = caller.username
         return caller
 
-    async def _admit_caller(self, caller: Caller, route: Route, record: Record) -> None:
+    def _ask(self, caller: Caller | None, route: Route, record: Record) -> Question:
+        """Whether the caller, or a client that needs no token here, may go on."""
         limit = route.limit
-        if limit is None:
-            policy, key = self._user, caller.subject
+        policy = limit.policy if limit else self._anonymous if caller is None else self._user
+        if caller is not None and (limit is None or limit.per_subject):
+            key = caller.subject
         else:
-            policy = limit.policy
-            key = caller.subject if limit.per_subject else client_key(record.facts.client_ip)
-        record.note_quota(policy, await self._admission.admit(caller.denylist_key, policy, key))
+            key = client_key(record.facts.client_ip)
+        return self._admission.ask(b"" if caller is None else caller.denylist_key, policy, key)
 
     async def _lives(self, caller: Caller | None) -> bool:
         """Whether the caller's session hasn't been revoked, as far as can be told."""

@@ -41,9 +41,9 @@ class Record:
         self.tunnel: dict[str, object] | None = None  # what the log tells of one that has ended
         self.failure: str | None = None  # what went wrong with the upstream
 
-    def note_quota(self, policy: RatePolicy, quota: Quota | None) -> None:
+    def note_quota(self, policy: RatePolicy | None, quota: Quota | None) -> None:
         """Remember what the answer has to say of the limit that this request counted against."""
-        if quota is not None:
+        if policy is not None and quota is not None:
             self.limit_headers = [
                 (b"ratelimit-policy", policy.header),
                 (b"ratelimit", policy.quota_header(quota.remaining, quota.reset_seconds)),

@@ -1,4 +1,4 @@
-"""The data path's own connection to Redis: commands of one event-loop turn leave in one write.
+"""The data path's own connection to Redis: while it is busy, commands of one event-loop turn leave in one write.
 
 redis-py costs 20–50 µs of CPU a call on this path, this costs about 3 (hiredis parses, a future waits). It does one
 thing: send a rendered command, hand back its reply. Replies come in the order of the commands, and each
@@ -68,6 +68,7 @@ class _Connection(asyncio.Protocol):
         self._reader = hiredis.Reader()
         self._waiting: deque[asyncio.Future[Any]] = deque()
         self._outbox: list[bytes] = []
+        self._is_quiet = True  # the last command was alone
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._oldest_since = 0.0
@@ -79,12 +80,18 @@ class _Connection(asyncio.Protocol):
 
     def call(self, command: bytes) -> asyncio.Future[Any]:
         future = self._loop.create_future()
-        if not self._outbox:
-            self._loop.call_soon(self._flush)
-        self._outbox.append(command)
-        if not self._waiting:
+        waiting = self._waiting
+        if not waiting:
             self._oldest_since = self._loop.time()
-        self._waiting.append(future)
+        if self._is_quiet and not waiting and self._transport is not None:
+            # Commands come one by one: there are no others to wait for in this turn (0.02 ms).
+            self._transport.write(command)
+        else:
+            self._is_quiet = False
+            if not self._outbox:
+                self._loop.call_soon(self._flush)
+            self._outbox.append(command)
+        waiting.append(future)
         if self._timer is None:
             self._timer = self._loop.call_later(ANSWER_SECONDS, self._check_deadline)
         return future
@@ -92,6 +99,7 @@ class _Connection(asyncio.Protocol):
     def _flush(self) -> None:
         if self._transport is not None and not self.closed:
             self._transport.write(b"".join(self._outbox))
+        self._is_quiet = len(self._waiting) == 1
         self._outbox.clear()
 
     def data_received(self, data: bytes) -> None:

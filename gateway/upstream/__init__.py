@@ -3,7 +3,8 @@
 One UpstreamService for each upstream and event loop, closed when the process stops:
 
     students = UpstreamService("students", ["http://127.0.0.1:8001"], UpstreamPolicy())
-    response = await students.send(b"GET", b"/students/?limit=5", [(b"accept", b"application/json")])
+    request = prepare(b"GET", b"/students/?limit=5", [(b"accept", b"application/json")])
+    response = await students.send(request)
     if response.body is None:               # still arriving
         while chunk := await response.read_chunk():
             ...                             # and response.abort() if the client leaves
@@ -24,7 +25,7 @@ from gateway.upstream.errors import (
 from gateway.upstream.policy import BreakerPolicy, Deadlines, UpstreamPolicy
 from gateway.upstream.request import BodySource, Headers
 from gateway.upstream.response import UpstreamResponse
-from gateway.upstream.service import UpstreamService
+from gateway.upstream.service import Outgoing, UpstreamService, prepare
 
 __all__ = [
     "BadUpstreamResponse",
@@ -34,6 +35,7 @@ __all__ = [
     "Deadlines",
     "Headers",
     "NoHealthyReplica",
+    "Outgoing",
     "Overloaded",
     "ReplicaSnapshot",
     "RequestBodyError",
@@ -43,4 +45,5 @@ __all__ = [
     "UpstreamResponse",
     "UpstreamService",
     "UpstreamTimeout",
+    "prepare",
 ]

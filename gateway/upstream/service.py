@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import ssl
 import time
 from collections.abc import Callable, Sequence
@@ -43,47 +44,19 @@ class UpstreamService:
         self._balancer = Balancer(name, urls, self.policy, clock, tls)
         self._budget = RetryBudget(self.policy.retry_budget_ratio)
 
-    async def send(
-        self,
-        method: bytes,
-        target: bytes,
-        headers: Headers,
-        body: BodySource | bytes | None = None,
-        *,
-        rendered: bytes = b"",
-        safe_to_retry: bool | None = None,
-        may_switch: bool = False,
-    ) -> UpstreamResponse:
-        """Return the upstream's answer, whatever its status.
+    async def send(self, request: Outgoing) -> UpstreamResponse:
+        """Return the upstream's answer, whatever its status. A request is sent once. Being cancelled ends it at once.
 
-        `headers` are end-to-end fields with lower-case names; Host is added unless given, framing always.
-        `rendered` are more of them, as lines that end in CRLF, unchecked: for what the caller has made itself.
-        `may_switch`: a WebSocket is asked for, and an answer of 101 has its `switched`.
-        `safe_to_retry` defaults to whether the method is safe. Being cancelled ends the exchange at once.
-        Raises UpstreamError, RequestBodyError, what the body source raises, ValueError for fields that break lines.
+        Raises UpstreamError, RequestBodyError, and what the body source raises.
         """
-        now = self._clock()
-        head = render_head(method, target, headers, framing_of(method, body), rendered)
-        source = None
-        if body is None:
-            body = b""
-        elif not isinstance(body, bytes):
-            length = body.known_length
-            if length is None or length > SMALL_BODY_BYTES:
-                source, body = body, b""
-            else:
-                body = await read_whole(body, length)
-                now = self._clock()  # until now the client alone was slow or fast
-        request = _Request(
-            head,
-            body,
-            source,
-            method == b"HEAD",
-            method in SAFE_METHODS if safe_to_retry is None else safe_to_retry,
-            lacks_host(headers),
-            may_switch,
-            now + self.policy.deadlines.total_seconds,
-        )
+        source = request.source
+        if source is not None:
+            length = source.known_length
+            if length is not None and length <= SMALL_BODY_BYTES:
+                request.body = await read_whole(source, length)
+                request.source = None
+        now = self._clock()  # until now the client alone was slow or fast
+        request.total_at = now + self.policy.deadlines.total_seconds
         self._budget.note_request()
         while True:
             try:
@@ -93,7 +66,7 @@ class UpstreamService:
                 if not self._may_retry(request, error, now):
                     raise
 
-    async def _attempt(self, request: _Request, now: float) -> UpstreamResponse:
+    async def _attempt(self, request: Outgoing, now: float) -> UpstreamResponse:
         replica = self._balancer.take_now(now, request.avoid)
         if replica is None:
             replica = await self._balancer.take(self._connect_until(request, now))
@@ -126,10 +99,10 @@ class UpstreamService:
             connection.withdraw(answer)
             raise
 
-    def _connect_until(self, request: _Request, now: float) -> float:
+    def _connect_until(self, request: Outgoing, now: float) -> float:
         return min(now + self.policy.deadlines.connect_seconds, request.total_at)
 
-    def _may_retry(self, request: _Request, error: UpstreamError, now: float) -> bool:
+    def _may_retry(self, request: Outgoing, error: UpstreamError, now: float) -> bool:
         """Decide whether to try again, and how: never what may be done twice, and within the budget."""
         replica = request.replica
         if request.is_spent or now >= request.total_at or replica is None or self._balancer.is_closed:
@@ -167,8 +140,8 @@ class UpstreamService:
 
 
 @dataclass(slots=True)
-class _Request:
-    """One `send`: what is sent, and what its attempts have come to."""
+class Outgoing:
+    """One request that is ready to be sent, and what its attempts have come to."""
 
     head: bytes
     body: bytes
@@ -177,9 +150,38 @@ class _Request:
     is_safe: bool
     lacks_host: bool
     may_switch: bool
-    total_at: float
+    total_at: float = math.inf
     replica: Replica | None = None  # of the last attempt
     avoid: Replica | None = None
     wants_fresh: bool = False
     is_spent: bool = False  # the body source has been read from
     retries: int = 0
+
+
+def prepare(
+    method: bytes,
+    target: bytes,
+    headers: Headers,
+    body: BodySource | bytes | None = None,
+    *,
+    rendered: bytes = b"",
+    safe_to_retry: bool | None = None,
+    may_switch: bool = False,
+) -> Outgoing:
+    """Make a request for any of an upstream's replicas.
+
+    `headers` are end-to-end fields with lower-case names; Host is added unless given, framing always.
+    `rendered` are more of them, as lines that end in CRLF, unchecked: for what the caller has made itself.
+    `safe_to_retry` defaults to whether the method is safe.
+    `may_switch`: a WebSocket is asked for, and an answer of 101 has its `switched`.
+    Raises ValueError for fields that break lines.
+    """
+    return Outgoing(
+        render_head(method, target, headers, framing_of(method, body), rendered),
+        body if isinstance(body, bytes) else b"",
+        None if isinstance(body, bytes) else body,
+        method == b"HEAD",
+        method in SAFE_METHODS if safe_to_retry is None else safe_to_retry,
+        lacks_host(headers),
+        may_switch,
+    )

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
-from gateway.upstream import BreakerPolicy, Deadlines, UpstreamPolicy, UpstreamResponse, UpstreamService
+from gateway.upstream import BreakerPolicy, Deadlines, UpstreamPolicy, UpstreamResponse, UpstreamService, prepare
 
 QUICK = UpstreamPolicy(
     deadlines=Deadlines(connect_seconds=0.3, first_byte_seconds=0.3, idle_seconds=0.3, total_seconds=5),
@@ -197,7 +197,7 @@ async def read_all(response: UpstreamResponse) -> bytes:
 
 async def ask(service: UpstreamService, target: bytes, method: bytes = b"GET", body: bytes | None = None) -> bytes:
     """Return an answer's whole body."""
-    return await read_all(await service.send(method, target, [], body))
+    return await read_all(await service.send(prepare(method, target, [], body)))
 
 
 async def check_pool(service: UpstreamService) -> None:
