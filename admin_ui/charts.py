@@ -28,6 +28,25 @@ class Bar:
     """Whether the label is somebody's text, which may run in either direction."""
 
 
+@dataclass(frozen=True)
+class Part:
+    """A piece of one bar that stands for all students: where it starts and how wide it is, in percent."""
+
+    tone: str
+    start: float
+    width: float
+
+
+def parts_of(bars: Sequence[Bar]) -> list[Part]:
+    """The bars laid end to end. Those of nobody are left out."""
+    total, so_far, parts = sum(bar.count for bar in bars), 0, []
+    for bar in bars:
+        if bar.count:
+            parts.append(Part(bar.tone, round(100 * so_far / total, 2), round(100 * bar.count / total, 2)))
+        so_far += bar.count
+    return parts
+
+
 def by_status(stats: Mapping[str, Any]) -> list[Bar]:
     """Every status, also those that nobody has."""
     counts = stats["by_status"]

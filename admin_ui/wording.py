@@ -117,13 +117,18 @@ OUTCOMES = {
     "delete": "to delete",
     "unchanged": "unchanged",
     "skipped": "passed over",
-    "error": "not possible",
-    "waiting": "waiting",
     "created": "added",
     "updated": "changed",
     "deleted": "deleted",
     "restored": "restored",
+    "waiting": "waiting",
+    "error": "not possible",
 }
+
+
+def tallies(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    """The outcomes that rows of a batch have, with how many, always in the same order and errors last."""
+    return [(outcome, counts[outcome]) for outcome in OUTCOMES if counts.get(outcome)]
 
 
 def outcome_label(value: Any) -> str:
@@ -160,4 +165,5 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "plain": plain,
     "role_label": role_label,
     "status_label": status_label,
+    "tallies": tallies,
 }

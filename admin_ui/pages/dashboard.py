@@ -64,13 +64,15 @@ async def show(request: Request, visitor: SignedIn) -> Response:
         _system(visitor) if operates else _nothing(),
     )
     numbers = stats.body
+    status_bars = charts.by_status(numbers) if numbers else []
     return await page(
         request,
         visitor,
         "dashboard/dashboard.html",
         active="dashboard",
         stats=stats,
-        status_bars=charts.by_status(numbers) if numbers else [],
+        status_bars=status_bars,
+        status_parts=charts.parts_of(status_bars),
         program_bars=charts.by_program(numbers) if numbers else [],
         year_bars=charts.by_year(numbers) if numbers else [],
         changed=changed,

@@ -31,6 +31,16 @@ def test_without_students_every_bar_is_empty() -> None:
     assert charts.by_program(stats()) == []
 
 
+def test_the_parts_of_the_whole_lie_end_to_end() -> None:
+    parts = charts.parts_of(charts.by_status(stats(total=8, by_status={"applicant": 2, "enrolled": 5, "withdrawn": 1})))
+    assert [(part.tone, part.start, part.width) for part in parts] == [
+        ("applicant", 0, 25),
+        ("enrolled", 25, 62.5),
+        ("withdrawn", 87.5, 12.5),
+    ]
+    assert charts.parts_of(charts.by_status(stats())) == []
+
+
 def test_many_programs_end_in_one_bar_for_the_others_and_one_for_those_without() -> None:
     programs: list[dict[str, Any]] = [{"program": None, "count": 50}] + [
         {"program": f"P{n}", "count": 20 - n} for n in range(12)

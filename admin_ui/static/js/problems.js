@@ -80,6 +80,12 @@ document.addEventListener("sign-in-again", () => {
   if (openDialog("sign-in-again")) window.htmx.trigger("#again-form", "again", {}, false);
 });
 
+// Whoever was signed in is asked for the password alone.
+document.addEventListener("htmx:after:swap", () => {
+  const username = document.getElementById("again-username");
+  if (username && !username.value) username.value = document.getElementById("sign-in-again").dataset.username;
+});
+
 document.addEventListener("signed-in-again", (event) => {
   for (const input of document.querySelectorAll('input[name="csrf"]')) input.value = event.detail.csrf;
   document.getElementById("sign-in-again")?.close();
