@@ -34,6 +34,7 @@ class Answer:
 
     __slots__ = (
         "_fields",
+        "_left",
         "_parser",
         "_received",
         "_sees_end",
@@ -65,6 +66,7 @@ class Answer:
         """Make ready for the next answer on the same connection."""
         self._fields: Headers = []
         self._received = 0
+        self._left = 0  # bytes of a body that llhttp needn't see
         self._unproductive = 0
         self.status = 0
         self.headers: Headers = []  # of the final response, once head_done
@@ -78,6 +80,9 @@ class Answer:
 
     def feed(self, data: bytes) -> None:
         """Parse what has arrived; `fault` says whether it is wrong (and the error of httptools is raised)."""
+        if self._left:
+            self._take_rest(data)
+            return
         if not self._received:
             if self._read_plain(data):
                 return
@@ -95,12 +100,28 @@ class Answer:
         elif not self.head_done:
             if self._received > MAX_HEAD_BYTES:
                 self.fault = "head_too_large"
+        elif self.content_length is not None:
+            # What is left of a body of known length is only counted: llhttp would copy all of it, to say the same.
+            self._left = self.content_length - sum(map(len, self.chunks))
+            self._sees_end = False
         elif len(self.chunks) > chunk_count:
             self._unproductive = 0
         else:  # chunk extensions or trailers
             self._unproductive += len(data)
             if self._unproductive > MAX_HEAD_BYTES:
                 self.fault = "framing_too_large"
+
+    def _take_rest(self, data: bytes) -> None:
+        left = self._left
+        self._received += len(data)
+        if len(data) < left:
+            self._left = left - len(data)
+            self.chunks.append(data)
+            return
+        self._left = 0
+        self.chunks.append(data if len(data) == left else data[:left])
+        self.has_extra = len(data) > left
+        self.is_complete = True
 
     def _parse(self, data: bytes) -> None:
         try:
