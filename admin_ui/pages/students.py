@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -27,6 +28,8 @@ COLUMN_SORTS = {
 }
 NOBODY: dict[str, Any] = {"items": [], "next_cursor": None, "total": 0}
 NO_STATS: dict[str, Any] = {"by_program": [], "by_year": []}
+DELETED = "deleted"
+TABS = {"": "All", **STATUSES, DELETED: "Deleted"}
 
 router = APIRouter(include_in_schema=False)
 
@@ -37,16 +40,18 @@ async def show_list(request: Request, visitor: SignedIn) -> Response:
     """Students, a page at a time; a script that searches as one types gets the results alone."""
     state = ListState.read(request.query_params)
     try:
-        found, stats = await asyncio.gather(
-            visitor.api.get("/students/", **state.page_query()), visitor.api.get("/students/stats")
+        found, stats, counts = await asyncio.gather(
+            visitor.api.get("/students/", **state.page_query()),
+            visitor.api.get("/students/stats"),
+            _counts_under_filters(visitor, state),
         )
     except Refused as refused:
         if refused.status == 422 and "cursor" in refused.errors:
             return go_to(request, state.url())  # the page belongs to another list: begin again
         if refused.status != 422:
             raise
-        return await _list(request, visitor, state, NOBODY, NO_STATS, refused)
-    return await _list(request, visitor, state, found.body, stats.body, None)
+        return await _list(request, visitor, state, NOBODY, NO_STATS, {}, refused)
+    return await _list(request, visitor, state, found.body, stats.body, counts, None)
 
 
 async def _list(
@@ -55,6 +60,7 @@ async def _list(
     state: ListState,
     found: dict[str, Any],
     stats: dict[str, Any],
+    counts: dict[str, int],
     refused: Refused | None,
 ) -> Response:
     context: dict[str, Any] = {
@@ -62,7 +68,7 @@ async def _list(
         "state": state,
         "found": found,
         "stats": stats,
-        "tabs": tabs(state, found, stats),
+        "tabs": tabs(state, found, stats, counts),
         "columns": Preferences.read(request).columns,
         "all_columns": COLUMNS,
         "column_sorts": COLUMN_SORTS,
@@ -79,21 +85,42 @@ async def _list(
     return response
 
 
-def tabs(state: ListState, found: dict[str, Any], stats: dict[str, Any]) -> list[dict[str, Any]]:
-    """The statuses with how many have them. Under a filter only the open one's count is known without asking more."""
-    is_narrowed = bool(state.q or state.program or state.year)
-    counts: dict[str, int | None] = {"": stats.get("total"), "deleted": stats.get("deleted")}
-    counts |= stats.get("by_status", {})
-    current = "deleted" if state.deleted else state.status
-    if is_narrowed:
-        counts = dict.fromkeys(counts) | {current: found["total"]}
-    listed = [("", "All"), *STATUSES.items(), ("deleted", "Deleted")]
+async def _counts_under_filters(visitor: Visitor, state: ListState) -> dict[str, int]:
+    """How many each tab but the open one holds under a program or a year.
+
+    Not under a search: that runs with every letter typed, and would ask for all of them each time.
+    """
+    if state.q or not (state.program or state.year):
+        return {}
+    others = [key for key in TABS if key != _open_tab(state)]
+    answers = await asyncio.gather(
+        *(visitor.api.get("/students/", **_tab(state, key).api_query(), limit=1) for key in others)
+    )
+    return {key: answer.body["total"] for key, answer in zip(others, answers, strict=True)}
+
+
+def tabs(
+    state: ListState, found: dict[str, Any], stats: dict[str, Any], counts: dict[str, int]
+) -> list[dict[str, Any]]:
+    """The statuses with how many have them; during a search only the open one's count is known."""
+    if state.q or state.program or state.year:
+        known = {**counts, _open_tab(state): found["total"]}
+    else:
+        known = {"": stats.get("total"), DELETED: stats.get("deleted"), **stats.get("by_status", {})}
     return [
         {
             "label": label,
-            "count": counts.get(key),
-            "current": key == current,
-            "href": state.url(status="" if key == "deleted" else key, deleted=key == "deleted"),
+            "count": known.get(key),
+            "current": key == _open_tab(state),
+            "href": _tab(state, key).url(),
         }
-        for key, label in listed
+        for key, label in TABS.items()
     ]
+
+
+def _open_tab(state: ListState) -> str:
+    return DELETED if state.deleted else state.status
+
+
+def _tab(state: ListState, key: str) -> ListState:
+    return replace(state, status="" if key == DELETED else key, deleted=key == DELETED)

@@ -119,9 +119,9 @@ class Person:
         return self.client.post(path, data={"csrf": self.csrf, **fields}, follow_redirects=False)
 
 
-def admin_ui_client(gateway: ScriptedGateway, state_dir: Path, redis_url: str) -> TestClient:
-    """admin_ui in this process, talking to ``gateway``; enter it to run its lifespan."""
-    settings = Settings(state_dir=state_dir, redis_url=redis_url, gateway_url=gateway.url, log_level="error")
+def admin_ui_client(gateway: ScriptedGateway, state_dir: Path, redis_url: str, **changed: Any) -> TestClient:
+    """admin_ui in this process, talking to ``gateway``, its settings ``changed``; enter it to run its lifespan."""
+    settings = Settings(state_dir=state_dir, redis_url=redis_url, gateway_url=gateway.url, log_level="error", **changed)
     return TestClient(create_app(settings), raise_server_exceptions=False)
 
 

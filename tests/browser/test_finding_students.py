@@ -1,0 +1,58 @@
+"""The list of students: tabs with counts, filters, order and search, all of it in the address."""
+
+from __future__ import annotations
+
+import re
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import SignIn
+from tests.support.ui_world import UiWorld
+
+
+def names(page: Page) -> list[str]:
+    return [text.partition(",")[0] for text in page.locator("[data-open-row]").all_inner_texts()]
+
+
+def test_tabs_filters_and_order_are_in_the_address_and_back_works(world: UiWorld, sign_in: SignIn) -> None:
+    program = "Filtering & Sorting"
+    for last_name, year, status in (("Älpha", 3, "enrolled"), ("Beta", 5, "enrolled"), ("Gamma", 5, "applicant")):
+        world.student(last_name=last_name, year=year, status=status, program=program)
+    page = sign_in("rita").page
+    page.locator("summary", has_text="Program").click()
+    page.get_by_role("link", name=program).click()
+    expect(page.locator("[data-row]")).to_have_count(3)
+    page.locator("summary", has_text="Year").click()
+    page.get_by_role("link", name=re.compile("^Year 5")).click()
+    expect(page.locator("[data-row]")).to_have_count(2)
+    page.get_by_role("columnheader", name="Name").get_by_role("link").click()
+    expect(page.locator('[aria-sort="descending"]')).to_contain_text("Name")
+    assert names(page) == ["Gamma", "Beta"]
+    expect(page).to_have_url(re.compile(r"program=Filtering\+%26\+Sorting&year=5&sort=-last_name$"))
+    page.reload()
+    assert names(page) == ["Gamma", "Beta"]
+
+    page.get_by_role("link", name=re.compile("Remove the filter Year")).click()
+    expect(page.locator("[data-row]")).to_have_count(3)
+    assert names(page) == ["Gamma", "Beta", "Älpha"]
+    page.get_by_label("Status").get_by_role("link", name="Applicant").click()
+    expect(page.locator("[data-row]")).to_have_count(1)
+    page.go_back()
+    expect(page.locator("[data-row]")).to_have_count(3)
+    page.get_by_role("link", name="Clear all").click()
+    expect(page).to_have_url(re.compile(r"/admin/students$"))
+
+
+def test_every_tab_tells_how_many_it_holds(world: UiWorld, sign_in: SignIn) -> None:
+    for status in ("applicant", "enrolled", "enrolled", "graduated"):
+        world.student(status=status, program="Counting", year=2)
+    page = sign_in("rita").page
+    stats = world.api("GET", "/students/stats")
+    page.goto("/admin/students")
+    tabs = page.get_by_label("Status").get_by_role("link")
+    everything = {"All": stats["total"], "Deleted": stats["deleted"], "On leave": stats["by_status"].get("on_leave", 0)}
+    told = dict(re.findall(r"(\D+?)\s*(\d+)", " ".join(tabs.all_inner_texts())))
+    assert {label.strip(): int(count) for label, count in told.items()}.items() >= everything.items()
+    page.goto("/admin/students?program=Counting&year=2&status=enrolled")
+    counts = {"All": 4, "Applicant": 1, "Enrolled": 2, "On leave": 0, "Graduated": 1, "Withdrawn": 0, "Deleted": 0}
+    expect(tabs).to_have_text([re.compile(rf"^{label}\s*{count}$") for label, count in counts.items()])
