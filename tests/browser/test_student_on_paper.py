@@ -38,3 +38,18 @@ def test_names_of_any_script_stand_in_their_own_direction(world: UiWorld, sign_i
     assert field.evaluate("node => getComputedStyle(node).direction") == "rtl"
     page.goto("/admin/students?q=محمد")
     expect(page.locator("[data-row]")).to_have_count(1)
+
+
+def test_latin_greek_and_cyrillic_names_are_set_in_the_same_type(world: UiWorld, sign_in: SignIn) -> None:
+    student = world.student(first_name="Дарья Ελένη", last_name="Nguyễn", notes="Ў ἀ ҂")
+    page = sign_in("rita").page
+    page.goto(f"/admin/students/{student['id']}")
+    faces = page.evaluate(
+        """document.fonts.ready.then(
+            () => [...document.fonts].map((face) => [face.family, face.status, face.unicodeRange])
+        )"""
+    )
+    assert {family for family, *_ in faces} == {"Inter"}
+    loaded = [ranges for _, status, ranges in faces if status == "loaded"]
+    for start in ("U+0-FF", "U+370", "U+400", "U+460", "U+102", "U+1F00"):
+        assert any(start.lower() in ranges.lower() for ranges in loaded), (start, faces)
