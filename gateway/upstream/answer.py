@@ -92,8 +92,10 @@ class Answer:
         chunk_count = len(self.chunks)
         self._received += len(data)
         self._parse(data)
-        if self.fault is not None or self.status == 101:
-            return
+        if self.fault is None and self.status != 101:
+            self._judge(data, has_body=len(self.chunks) > chunk_count)
+
+    def _judge(self, data: bytes, *, has_body: bool) -> None:
         if self.is_complete:
             if data[-1] in b"\r\n" and not self._ends_right(data):
                 self.has_extra = True
@@ -104,7 +106,7 @@ class Answer:
             # What is left of a body of known length is only counted: llhttp would copy all of it, to say the same.
             self._left = self.content_length - sum(map(len, self.chunks))
             self._sees_end = False
-        elif len(self.chunks) > chunk_count:
+        elif has_body:
             self._unproductive = 0
         else:  # chunk extensions or trailers
             self._unproductive += len(data)
