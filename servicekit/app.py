@@ -12,15 +12,18 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import Match
 
+from servicekit.direct_routes import DirectRoutes
 from servicekit.docs_page import docs_router
 from servicekit.health import Check, Readiness, health_router, metrics_router
 from servicekit.http_metrics import KNOWN_METHODS
 from servicekit.jwks_client import JwksClient
-from servicekit.logs import configure_logging, get_logger
+from servicekit.logs import configure_logging, get_logger, writes_json
 from servicekit.middleware import BodyLimit, CatchErrors, HeadAsGet, RequestContext, SecurityHeaders
 from servicekit.problems import FieldError, MethodNotAllowed, Problem, Unprocessable, render
 from servicekit.query_guard import QueryGuard
 from servicekit.request_context import request_id
+from servicekit.request_line import RequestLines
+from servicekit.security import document_security
 from servicekit.settings import ServiceSettings, resolve_proxy_token
 from servicekit.strict_json import StrictRoute
 from servicekit.tokens import TokenVerifier, Verifier
@@ -32,8 +35,10 @@ log = get_logger()
 def layers(settings: ServiceSettings, service: str, own: Sequence[Middleware] = ()) -> list[Middleware]:
     """Everything around the routes, outermost first; the service's own layers lie just inside ``CatchErrors``."""
     token = resolve_proxy_token(settings)
+    lines = RequestLines(level=settings.log_level, as_json=writes_json(settings.log_format))
+    trusted = settings.trusted_proxies
     return [
-        Middleware(RequestContext, service=service, trusted_proxies=settings.trusted_proxies, proxy_token=token),
+        Middleware(RequestContext, service=service, trusted_proxies=trusted, proxy_token=token, lines=lines),
         Middleware(SecurityHeaders),
         Middleware(CatchErrors),
         *own,
@@ -41,6 +46,15 @@ def layers(settings: ServiceSettings, service: str, own: Sequence[Middleware] = 
         Middleware(QueryGuard),
         Middleware(BodyLimit, max_bytes=settings.max_body_bytes),
     ]
+
+
+class ServiceApp(FastAPI):
+    """FastAPI, whose document also tells of the tokens that ``servicekit.security.require`` asks for."""
+
+    def openapi(self) -> dict[str, Any]:
+        if self.openapi_schema is None:
+            document_security(super().openapi(), self.routes)
+        return super().openapi()
 
 
 def create_service_app(
@@ -133,7 +147,7 @@ def build_app(
             yield
             log.info("service_stopping")
 
-    app = FastAPI(
+    app = ServiceApp(
         version=version,
         lifespan=whole_life,
         middleware=middleware,
@@ -143,6 +157,7 @@ def build_app(
         **options,
     )
     app.router.route_class = StrictRoute
+    app.router.middleware_stack = DirectRoutes(app.router)
     app.state.settings = settings
     app.state.verifier = verifier
     app.add_exception_handler(HTTPException, problem_response)

@@ -17,7 +17,7 @@ from prometheus_client import Gauge
 from servicekit.draining import draining
 from servicekit.http_metrics import exposition
 from servicekit.problems import ServiceUnavailable
-from servicekit.security import bearer_of, bearer_token, identify, password_flow, require
+from servicekit.security import bearer_of, bearer_token, password_flow, require
 from servicekit.settings import ServiceSettings
 
 Check = Callable[[], Awaitable[None] | None]
@@ -118,4 +118,4 @@ async def authorize_scraper(request: Request, settings: ServiceSettings) -> None
     static = settings.metrics_token.get_secret_value() if settings.metrics_token else None
     if static and hmac.compare_digest(token.encode(), static.encode()):
         return
-    await require("ops:read")(await identify(request))
+    await require("ops:read")(request)

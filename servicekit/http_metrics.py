@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_right
+from functools import lru_cache
 
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -38,9 +39,15 @@ DURATION = BatchHistogram(
 
 def observe_request(service: str, method: str, route: str, status: int, seconds: float) -> None:
     """Count one answered request. ``route`` is the template, never the path: paths are without bound."""
-    method = method if method in KNOWN_METHODS else "OTHER"
-    REQUESTS.labels(service, method, route, str(status)).inc()
-    DURATION.labels(service, method, route).observe(seconds)
+    counter, histogram = _counted(service, method if method in KNOWN_METHODS else "OTHER", route, status)
+    counter.inc()
+    histogram.observe(seconds)
+
+
+@lru_cache(maxsize=2048)
+def _counted(service: str, method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+    # Kept: finding the two by their labels takes as long as counting.
+    return REQUESTS.labels(service, method, route, str(status)), DURATION.labels(service, method, route)
 
 
 def exposition() -> tuple[bytes, str]:

@@ -138,10 +138,9 @@ def configure_logging(service: str, level: str = "info", log_format: str | None 
     """
     set_service_name(service)
     number = getattr(logging, level.upper())
-    console = (log_format or ("console" if sys.stdout.isatty() else "json")) == "console"
-    renderer: Any = (
-        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback) if console else _render
-    )
+    renderer: Any = _render
+    if not writes_json(log_format):
+        renderer = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     structlog.configure(
         processors=[_format_exception, _hide_sensitive, _add_facts, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(number),
@@ -161,6 +160,11 @@ def configure_logging(service: str, level: str = "info", log_format: str | None 
         logging.getLogger(name).setLevel(max(number, logging.WARNING))
     logging.captureWarnings(capture=True)
     sys.excepthook = _hook_uncaught
+
+
+def writes_json(log_format: str | None) -> bool:
+    """Whether LOG_FORMAT means JSON here; without it, a terminal gets the form for people."""
+    return log_format == "json" or (log_format is None and not sys.stdout.isatty())
 
 
 def get_logger() -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -14,6 +13,7 @@ from servicekit.http_metrics import observe_request
 from servicekit.logs import get_logger
 from servicekit.problems import InternalError, PayloadTooLarge, render
 from servicekit.request_context import Networks, current_request, decide_facts
+from servicekit.request_line import RequestLines
 
 log = get_logger()
 QUIET_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
@@ -23,9 +23,18 @@ SECURITY_HEADERS = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy"
 class RequestContext:
     """Binds the request's facts, sets X-Request-ID, writes the one log line and counts the request."""
 
-    def __init__(self, app: ASGIApp, *, service: str, trusted_proxies: Networks, proxy_token: str | None) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        service: str,
+        trusted_proxies: Networks,
+        proxy_token: str | None,
+        lines: RequestLines,
+    ) -> None:
         self.app = app
         self.service = service
+        self.lines = lines
         self.trusted_proxies = trusted_proxies
         self.proxy_token = proxy_token
 
@@ -54,18 +63,11 @@ class RequestContext:
             current_request.reset(reset)
 
     def _finish(self, scope: Scope, status: int, seconds: float) -> None:
-        facts = scope["state"]["facts"]
+        facts, method, path = scope["state"]["facts"], scope["method"], scope["path"]
         route = route_template(scope)
-        observe_request(self.service, scope["method"], route, status, seconds)
-        if scope["path"] in QUIET_PATHS and status < 400:
-            emit = log.debug
-        else:
-            emit = log.error if status >= 500 else log.info
-        fields: dict[str, Any] = {"method": scope["method"], "path": scope["path"], "route": route, "status": status}
-        fields |= {"duration_ms": round(seconds * 1000, 3), "client_ip": facts.client_ip}
-        if facts.user is not None:
-            fields["user"] = facts.user
-        emit("request", **fields)
+        observe_request(self.service, method, route, status, seconds)
+        quiet = path in QUIET_PATHS and status < 400
+        self.lines.write(facts, method, path, route, status, seconds, quiet=quiet)
 
 
 def route_template(scope: Scope) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Any
 
-from fastapi import Depends, Request
+from fastapi import Request
+from fastapi.routing import APIRoute, iter_route_contexts
 from fastapi.security import HTTPBearer, OAuth2PasswordBearer
+from fastapi.security.base import SecurityBase
+from starlette.routing import BaseRoute
 
 from servicekit.problems import BadRequest, Forbidden, Unauthorized
 from servicekit.request_context import set_user
@@ -18,9 +21,10 @@ SCOPES = {
     "users:manage": "Manage users, sessions and the audit trail",
     "ops:read": "Read metrics",
 }
-# Both only document: ``identify`` reads the header itself, so that every refusal is the same problem.
+# These only document: ``identify`` reads the header itself, so that every refusal is the same problem.
 password_flow = OAuth2PasswordBearer(tokenUrl="/auth/token", scheme_name="password", auto_error=False)
 bearer_token = HTTPBearer(scheme_name="bearer", bearerFormat="JWT", auto_error=False)
+SCHEMES: tuple[SecurityBase, ...] = (password_flow, bearer_token)
 
 
 def bearer_of(request: Request) -> str:
@@ -39,11 +43,7 @@ def bearer_of(request: Request) -> str:
     return token
 
 
-async def identify(
-    request: Request,
-    _: Annotated[str | None, Depends(password_flow)] = None,
-    __: Annotated[object | None, Depends(bearer_token)] = None,
-) -> Claims:
+async def identify(request: Request) -> Claims:
     """Who calls.
 
     Raises:
@@ -59,18 +59,49 @@ async def identify(
     return claims
 
 
-def require(*scopes: str) -> Callable[..., Awaitable[Claims]]:
+class Require:
+    """A dependency that asks for a token with scopes; ``require`` makes it, ``document_security`` tells of it.
+
+    One call a request, where FastAPI's own security dependencies would be called to document: each of those costs as
+    much as a look into the token.
+    """
+
+    def __init__(self, scopes: frozenset[str]) -> None:
+        self._scopes = scopes
+
+    async def __call__(self, request: Request) -> Claims:
+        claims = await identify(request)
+        missing = self._scopes - claims.scopes
+        if missing:
+            raise Forbidden(f"Your role lacks the scope {' '.join(sorted(missing))}.")
+        return claims
+
+
+def require(*scopes: str) -> Require:
     """A dependency that lets through whoever has all of ``scopes``; without any, whoever is signed in.
 
     Raises (when called):
         Unauthorized: No valid token. Forbidden: a scope is missing.
     """
-    needed = frozenset(scopes)
+    return Require(frozenset(scopes))
 
-    async def check(claims: Annotated[Claims, Depends(identify)]) -> Claims:
-        missing = needed - claims.scopes
-        if missing:
-            raise Forbidden(f"Your role lacks the scope {' '.join(sorted(missing))}.")
-        return claims
 
-    return check
+def document_security(document: dict[str, Any], routes: Sequence[BaseRoute]) -> None:
+    """Say in an OpenAPI document which of its operations ask for a token, and how one gets it."""
+    for context in iter_route_contexts(routes):
+        operations = document["paths"].get(context.path_format, {})
+        if isinstance(context.original_route, APIRoute) and _asks_for_token(context.dependant):
+            for method in context.methods or ():
+                if method.lower() in operations and context.include_in_schema:
+                    operations[method.lower()]["security"] = [{scheme.scheme_name: []} for scheme in SCHEMES]
+                    schemes = document.setdefault("components", {}).setdefault("securitySchemes", {})
+                    schemes |= {scheme.scheme_name: _described(scheme) for scheme in SCHEMES}
+
+
+def _asks_for_token(dependant: Any) -> bool:
+    return isinstance(dependant.call, Require) or any(map(_asks_for_token, dependant.dependencies))
+
+
+def _described(scheme: SecurityBase) -> dict[str, Any]:
+    found: dict[str, Any] = scheme.model.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return found
