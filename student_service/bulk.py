@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, insert, literal, select, update
+from sqlalchemy import Connection, func, insert, literal, select
 
 from servicekit.problems import Conflict, FieldError, Unprocessable
 from student_service import batches, many, rules, search
@@ -19,8 +19,9 @@ from student_service.errors import told_by_field
 from student_service.filters import Filters, make_filters
 from student_service.history import Actor, Why
 from student_service.many import Edit
-from student_service.models import batch_rows, students
+from student_service.models import ROW, batch_rows, students
 from student_service.repository import Student
+from student_service.row_sets import insert_rows, update_rows
 from student_service.rules import InvalidStudent, Wrong
 from student_service.runner import Work
 
@@ -146,7 +147,7 @@ def begin(conn: Connection, change: BulkChange, actor: Actor, work: Work) -> str
             {"batch_id": batch_id, "position": position, "student_id": one, "outcome": "waiting"}
             for position, one in enumerate(change.ids, 1)
         ]
-        conn.execute(insert(batch_rows), rows)
+        insert_rows(conn, batch_rows, rows)
         count = len(rows)
     else:
         assert change.filters is not None  # noqa: S101 - read_bulk sees to it that one of the two is there
@@ -180,10 +181,9 @@ def _step(work: Work, conn: Connection, batch: Batch) -> bool:
         if edit is not None:
             edits.append(edit)
         errors = None if error is None else [error._asdict()]
-        told.append({"at_position": row.position, "outcome": outcome, "errors": errors})
+        told.append({"batch_id": batch.id, "position": row.position, "outcome": outcome, "errors": errors})
     many.update_all(conn, edits, batch.actor())
-    answered = update(batch_rows).where(r.batch_id == batch.id, r.position == bindparam("at_position"))
-    conn.execute(answered.values(outcome=bindparam("outcome"), errors=bindparam("errors")), told)
+    update_rows(conn, batch_rows, told, found_by=ROW)
     counts = batches.add_counts(batch.counts, (one["outcome"] for one in told))
     batches.hold(conn, batch.id, work.runner, work.now(), rows_applied=rows[-1].position, counts=counts)
     return True

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, func, insert, select
+from sqlalchemy import ColumnElement, Connection, and_, func, select
 
 from servicekit.ids import uuid7
 from servicekit.paging import decode_cursor, encode_cursor, page
 from servicekit.problems import FieldError, Unprocessable
 from student_service.models import history
+from student_service.row_sets import insert_rows
 from student_service.rules import Change
 
 MAX_VERSION = 2**31 - 1
@@ -64,7 +65,7 @@ def entry(
 
 def record(conn: Connection, *entries: dict[str, Any]) -> None:
     """Write down what changed; in the transaction that makes it so."""
-    conn.execute(insert(history), list(entries))
+    insert_rows(conn, history, entries)
 
 
 def read(conn: Connection, student_id: str, limit: int, cursor: str | None) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, or_, select, update
+from sqlalchemy import Connection, or_, select
 
 from servicekit.ids import uuid7
 from student_service import history, rules
@@ -17,6 +17,7 @@ from student_service.folding import keys_of, unique_key
 from student_service.history import Actor, Why
 from student_service.models import students
 from student_service.repository import PUBLIC, PUBLIC_NAMES, Student, next_numbers
+from student_service.row_sets import insert_rows, update_rows
 
 c = students.c
 KEY_NAMES = ("student_number_key", "email_key")
@@ -24,7 +25,6 @@ WRITTEN = (
     *rules.FIELDS, *KEY_NAMES, "last_name_key", "first_name_key", "program_key", "search_text",
     "version", "updated_at", "updated_by", "deleted_at",
 )  # fmt: skip
-UPDATE_ALL = update(students).where(c.id == bindparam("of_id")).values({name: bindparam(name) for name in WRITTEN})
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def insert_all(conn: Connection, fields: Sequence[rules.Fields], actor: Actor) -
         rows.append({**student, **keys_of(student)})
         changes = rules.difference(rules.NOTHING, student)
         told.append(history.entry(student["id"], 1, "created", changes, actor))
-    conn.execute(insert(students), rows)
+    insert_rows(conn, students, rows)
     history.record(conn, *told)
     return [str(row["id"]) for row in rows]
 
@@ -133,11 +133,11 @@ def update_all(conn: Connection, edits: Sequence[Edit], actor: Actor) -> None:
         before, version = edit.before, edit.before["version"] + 1
         deleted_at = (before["deleted_at"] or actor.now) if edit.deleted else None
         row = {name: edit.after[name] for name in rules.FIELDS} | keys_of(edit.after)
-        row |= {"of_id": before["id"], "version": version, "deleted_at": deleted_at}
+        row |= {"id": before["id"], "version": version, "deleted_at": deleted_at}
         rows.append(row | {"updated_at": actor.now, "updated_by": actor.username})
         changes = rules.difference(before, edit.after)
         if deleted_at != before["deleted_at"]:
             changes.append(rules.Change("deleted_at", before["deleted_at"], deleted_at))
         told.append(history.entry(before["id"], version, edit.action, changes, actor, edit.why))
-    conn.execute(UPDATE_ALL, rows)
+    update_rows(conn, students, rows, found_by=("id",))
     history.record(conn, *told)

@@ -158,6 +158,8 @@ batch_rows = Table(
     Column("errors", JSON(none_as_null=True)),
 )
 
+ROW = ("batch_id", "position")  # the key of batch_rows
+
 # The students that aren't deleted, as far as they are searched for; triggers keep it. What the indexes of searches are
 # about, and much smaller than the students. Not the migrations' doing alone, so not among the tables above.
 search_texts = Table(

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, select
 
 from student_service import batches, many
 from student_service.batches import ROWS_LIFETIME, Batch
 from student_service.importing.deciding import Decision, Terms, decide, look_up, taken, typed
 from student_service.importing.staging import too_many_errors
 from student_service.many import Edit
-from student_service.models import batch_rows
+from student_service.models import ROW, batch_rows
+from student_service.row_sets import update_rows
 from student_service.rules import Wrong
 from student_service.runner import Work
 
@@ -80,10 +81,9 @@ def _edit(decision: Decision) -> Edit | None:
 
 
 def _tell_errors(conn: Connection, batch_id: str, failed: list[tuple[int, Decision]]) -> None:
-    answered = update(batch_rows).where(r.batch_id == batch_id, r.position == bindparam("at_position"))
-    answered = answered.values(outcome="error", errors=bindparam("errors"), given=None, changes=None)
-    told = [{"at_position": at, "errors": [error._asdict() for error in d.errors]} for at, d in failed]
-    conn.execute(answered, told)
+    error = {"batch_id": batch_id, "outcome": "error", "given": None, "changes": None}
+    told = [error | {"position": at, "errors": [wrong._asdict() for wrong in d.errors]} for at, d in failed]
+    update_rows(conn, batch_rows, told, found_by=ROW)
 
 
 def _tell_done(
@@ -91,15 +91,12 @@ def _tell_done(
 ) -> None:
     """Say what became of each row, and forget what it held: that is in the students now."""
     ids = iter(created)
+    row = {"batch_id": batch_id, "raw": None, "given": None, "changes": None}
     told: list[dict[str, Any]] = []
     for position, decision in zip(positions, decisions, strict=True):
         if decision.outcome == "error":
             continue
         student_id = next(ids) if decision.outcome == "create" else decision.before and decision.before["id"]
         outcome = DONE.get(decision.outcome, decision.outcome)
-        told.append({"at_position": position, "outcome": outcome, "student_id": student_id})
-    if told:
-        answered = update(batch_rows).where(r.batch_id == batch_id, r.position == bindparam("at_position"))
-        forgotten = {"raw": None, "given": None, "changes": None}
-        answered = answered.values(outcome=bindparam("outcome"), student_id=bindparam("student_id"), **forgotten)
-        conn.execute(answered, told)
+        told.append(row | {"position": position, "outcome": outcome, "student_id": student_id})
+    update_rows(conn, batch_rows, told, found_by=ROW)

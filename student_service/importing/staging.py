@@ -9,7 +9,7 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, select, update
 
 from student_service import batches, rules
 from student_service.batches import PREVIEW_LIFETIME, ROWS_LIFETIME, Batch
@@ -20,6 +20,7 @@ from student_service.importing.deciding import DELETES, Decision, Terms, decide,
 from student_service.importing.files import open_table
 from student_service.importing.tables import FileTable, Row, UnreadableFile
 from student_service.models import batch_rows
+from student_service.row_sets import insert_rows
 from student_service.rules import InvalidStudent, Wrong
 from student_service.runner import Source, Work
 
@@ -105,7 +106,7 @@ class _Reading:
                 decision = decide(self._terms, given, known, undone)
             staged.append(_staged(batch, batch.rows_read + index + 1, row, given, decision))
             outcomes.append(decision.outcome)
-        conn.execute(insert(batch_rows), staged)
+        insert_rows(conn, batch_rows, staged)
         counts, read = batches.add_counts(batch.counts, outcomes), batch.rows_read + len(rows)
         batches.hold(conn, batch.id, self._work.runner, self._work.now(), rows_read=read, counts=counts)
         return True
