@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from servicekit.logs import get_logger
+from servicekit.problems import ServiceUnavailable
 from student_service import batches, bulk, undo
 from student_service.batches import ROWS_LIFETIME, Batch
 from student_service.importing import applying, staging
 from student_service.runner import Source, Work
 
 SOURCE_GONE = "The service stopped while the file was being read. Nothing was changed; send the file again."
+MANY_ROWS = 2_000
 UNEXPECTED = "Something went wrong here. Quote the batch's id when you report it."
+
+log = get_logger()
 
 
 def work_on(work: Work, batch: Batch, source: Source | None) -> None:
@@ -23,6 +31,19 @@ def work_on(work: Work, batch: Batch, source: Source | None) -> None:
         batch = _again(work, batch)
     if batch.state == "rejected":
         staging.forget(work, batch)
+    if batch.rows_applied >= MANY_ROWS:
+        _take_stock(work)
+
+
+def _take_stock(work: Work) -> None:
+    """Have PostgreSQL's planner know of the rows that have just been written, not only when autovacuum comes by."""
+    if work.db.dialect != "postgresql":
+        return
+    try:
+        with work.db.write() as conn:
+            conn.execute(text("ANALYZE students, student_search, student_history"))
+    except (SQLAlchemyError, ServiceUnavailable) as error:  # the batch is through all the same
+        log.warning("statistics_not_taken", exc_info=error)
 
 
 def _read(work: Work, batch: Batch, source: Source | None) -> Batch:

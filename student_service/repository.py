@@ -25,7 +25,7 @@ from student_service.folding import keys_of
 from student_service.history import Actor, Why
 from student_service.listing import Order
 from student_service.models import number_counters, students
-from student_service.search import FoundBy
+from student_service.search import COUNTS_BY_INDEX, FoundBy
 
 Student = dict[str, Any]
 Precondition = Callable[[int], None]  # gets the version there is; raises when the change must not be made
@@ -39,8 +39,6 @@ PUBLIC = (
 PUBLIC_NAMES = tuple("".join(column.name) for column in PUBLIC)  # plain str: orjson refuses subclasses as keys
 ONE = select(*PUBLIC).where(c.id == bindparam("student_id"))
 ONE_LOCKED = ONE.with_for_update()  # on SQLite the transaction itself is the lock
-# SQLite would now and then rather read the students than walk through an index that has all it needs.
-COUNTS_BY_INDEX = (students, "INDEXED BY ix_students_present_counted", "sqlite")
 # In one walk through the index, which has the same order.
 COUNTED = (
     select(c.status, c.year, c.program, func.count())
@@ -107,11 +105,9 @@ def _page_query(filters: Filters, order: Order, limit: int, found_by: FoundBy) -
 
 @lru_cache(maxsize=512)
 def _count_query(filters: Filters, found_by: FoundBy) -> Select[int]:
-    query = select(func.count()).select_from(students).where(*search.conditions(filters, found_by))
-    alone = (filters.status, filters.year).count(None) == 1 and filters.program is None
-    if filters.terms or filters.deleted or alone:  # a status or a year alone has an index that begins with it
-        return query
-    return query.with_hint(*COUNTS_BY_INDEX)
+    if not filters.terms:
+        return search.count_filtered(filters)
+    return select(func.count()).select_from(students).where(*search.conditions(filters, found_by))
 
 
 def create(conn: Connection, fields: rules.Fields, actor: Actor) -> Student:

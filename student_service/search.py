@@ -44,6 +44,8 @@ FEW = 2_000  # so many students are looked up and sorted about as soon as a page
 BY_NAME = "last_name"  # the sort whose order the indexes of all filters have
 INDEX_NAME = "ix_students_search_text"
 ESCAPE = "\\"
+# SQLite would now and then rather read the students than walk through an index that has all it needs.
+COUNTS_BY_INDEX = (students, "INDEXED BY ix_students_present_counted", "sqlite")
 
 log = get_logger()
 trigrams = table("students_fts", column("rowid"))
@@ -54,7 +56,7 @@ c, s = students.c, search_texts.c
 class FoundBy(Enum):
     """How the terms of a search become a condition."""
 
-    LIKE = "like"  # PostgreSQL: as its planner likes
+    LIKE = "like"  # as the database's planner likes
     FIND = "find"  # PostgreSQL: look few up by their tokens
     WALK = "walk"  # SQLite: read one student after the other
     TRIGRAMS = "trigrams"  # SQLite: look few up by their trigrams
@@ -79,7 +81,7 @@ def conditions(filters: Filters, found_by: FoundBy = FoundBy.LIKE, sort: str = B
     """
     found: list[ColumnElement[bool]] = [c.deleted_at.is_not(None) if filters.deleted else c.deleted_at.is_(None)]
     if not filters.terms:
-        return found + _filtered(students, filters)
+        return found + (_unindexed(filters, but=sort) if found_by is FoundBy.WALK else _filtered(students, filters))
     match found_by:
         case FoundBy.LIKE:
             like = [c.search_text.like(f"%{escape_like(term)}%", escape=ESCAPE) for term in filters.terms]
@@ -101,12 +103,17 @@ def plan(conn: Connection, filters: Filters) -> Plan:
             return Plan(FoundBy.LIKE)
         count = _count(conn, select(func.student_search_count(_array(filters))))
         return Plan(FoundBy.FIND if count <= FEW else FoundBy.LIKE, count)
-    if not filters.terms or filters.deleted:  # deleted students are few and not in the indexes
-        return Plan(FoundBy.WALK)
+    if filters.deleted:  # deleted students are few and not in the indexes
+        return Plan(FoundBy.WALK if filters.terms else FoundBy.LIKE)
     return _plan_on_sqlite(conn, filters)
 
 
 def _plan_on_sqlite(conn: Connection, filters: Filters) -> Plan:
+    if not filters.terms:
+        if not _asked(filters):
+            return Plan(FoundBy.WALK)
+        count = _count(conn, count_filtered(filters))
+        return Plan(FoundBy.LIKE if count <= FEW else FoundBy.WALK, count)
     if not filters.long_terms:
         count = _count(conn, _count_of_tokens(filters))
         return Plan(FoundBy.TOKENS if count <= FEW else FoundBy.WALK, count)
@@ -118,6 +125,16 @@ def _plan_on_sqlite(conn: Connection, filters: Filters) -> Plan:
         if _count(conn, counted(filters, at_most=FEW + 1)) <= FEW:
             return Plan(found_by, _count(conn, _count_looked_up(filters, found_by)))
     return Plan(FoundBy.WALK, _count(conn, _count_walking(filters)))
+
+
+@lru_cache(maxsize=512)
+def count_filtered(filters: Filters) -> Select[int]:
+    """How many students pass filters without a search."""
+    query = select(func.count()).select_from(students).where(*conditions(filters))
+    alone = (filters.status, filters.year).count(None) == 1 and filters.program is None
+    if filters.deleted or alone:  # a status or a year alone has an index that begins with it
+        return query
+    return query.with_hint(*COUNTS_BY_INDEX)
 
 
 def _count(conn: Connection, query: Select[int]) -> int:

@@ -35,7 +35,10 @@ def test_pages_of_students(world: UiWorld, sign_in: SignIn, theme: str, width: i
         first_name="محمد",
         last_name="العلي" + "x" * 60,
         program="A program with a very long name that goes on and on",
-        guardians=[{"name": "さくら 田中", "relation": "mother", "email": "sakura@example.org", "phone": "+81 3 1234"}],
+        guardians=[
+            {"name": "さくら 田中", "relation": "mother", "email": "sakura@example.org", "phone": "+81 3 1234"},
+            {"name": "y" * 60},
+        ],
         notes="Line\n" * 4,
     )
     world.api("PATCH", f"/students/{student['id']}", json={"phone": "+1 555", "program": None})

@@ -56,3 +56,37 @@ def test_every_tab_tells_how_many_it_holds(world: UiWorld, sign_in: SignIn) -> N
     page.goto("/admin/students?program=Counting&year=2&status=enrolled")
     counts = {"All": 4, "Applicant": 1, "Enrolled": 2, "On leave": 0, "Graduated": 1, "Withdrawn": 0, "Deleted": 0}
     expect(tabs).to_have_text([re.compile(rf"^{label}\s*{count}$") for label, count in counts.items()])
+
+
+def test_on_a_phone_a_strip_above_the_cards_sorts_and_selects(world: UiWorld, sign_in: SignIn) -> None:
+    for last_name in ("Pocket", "Quill"):
+        world.student(last_name=last_name, program="Small windows")
+    page = sign_in("rita", width=390).page
+    page.goto("/admin/students?program=Small windows")
+    assert names(page) == ["Pocket", "Quill"]
+    by_name = page.get_by_role("link", name="Name", exact=True)
+    box = by_name.bounding_box()
+    assert box
+    assert box["x"] >= 0, "it can be seen and touched"
+    assert min(box["width"], box["height"]) >= 24
+    by_name.click()
+    expect(page.locator('[aria-sort="descending"]')).to_contain_text("Name")
+    assert names(page) == ["Quill", "Pocket"]
+    page.get_by_label("Select all on this page").check()
+    expect(page.locator(".bulk-count")).to_have_text("2 selected")
+
+
+def test_on_a_phone_a_compact_card_has_its_checkbox_beside_the_name(world: UiWorld, sign_in: SignIn) -> None:
+    world.student(last_name="Narrow", program="Compact cards")
+    page = sign_in("rita", width=390).page
+    page.goto("/admin/students?program=Compact cards")
+    page.locator("summary", has_text="View").click()
+    page.get_by_label("Compact", exact=True).check()
+    page.get_by_role("button", name="Apply").click()
+    expect(page.locator("html")).to_have_class(re.compile("density-compact"))
+    box = page.locator('input[name="id"]').bounding_box()
+    name = page.locator("[data-open-row]").bounding_box()
+    assert box
+    assert name
+    assert box["x"] < name["x"]
+    assert name["y"] - 12 < box["y"] < name["y"] + name["height"]

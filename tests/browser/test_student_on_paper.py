@@ -1,4 +1,4 @@
-"""A student's page on paper, and names of any script on it."""
+"""A student's page and the list on paper, and names of any script on it."""
 
 from __future__ import annotations
 
@@ -23,6 +23,18 @@ def test_paper_has_the_record_and_nothing_to_click(world: UiWorld, sign_in: Sign
         "node => [getComputedStyle(node).backgroundColor, getComputedStyle(node).color]"
     )
     assert colours == ["rgb(255, 255, 255)", "rgb(0, 0, 0)"], "paper is light whatever the theme"
+
+
+def test_paper_has_the_list_as_a_table(world: UiWorld, sign_in: SignIn) -> None:
+    world.student(program="Printing")
+    page = sign_in("rita", width=718).page  # A4 between its margins
+    page.goto("/admin/students?program=Printing")
+    page.emulate_media(media="print")
+    expect(page.get_by_role("columnheader", name="E-mail")).to_be_visible()
+    assert page.locator("tbody tr").first.evaluate("node => getComputedStyle(node).display") == "table-row"
+    for useless in (".toolbar", ".tabs", ".filters", ".bulk", ".pick", "main .btn"):
+        assert not page.locator(f"{useless} >> visible=true").count(), useless
+    assert page.evaluate("document.documentElement.scrollWidth") <= 718
 
 
 def test_names_of_any_script_stand_in_their_own_direction(world: UiWorld, sign_in: SignIn) -> None:
