@@ -273,6 +273,8 @@ def search(bed: Bed, names: list[tuple[str, str]], rounds: int) -> None:
         "list, sorted by -updated_at": "/students/?sort=-updated_at",
         "list, status=enrolled": "/students/?status=enrolled",
         "list, year=3 and program=Law": "/students/?year=3&program=Law",
+        "list, status=enrolled, sorted by -updated_at": "/students/?status=enrolled&sort=-updated_at",
+        "list, year=3, sorted by first_name": "/students/?year=3&sort=first_name",
         "search with a filter: q=anka, year=3": "/students/?q=anka&year=3",
         "search with a filter: q=ma, status=enrolled": "/students/?q=ma&status=enrolled",
         "the same, sorted by -updated_at": "/students/?q=ma&status=enrolled&sort=-updated_at",
