@@ -11,7 +11,7 @@ from auth_service import audit, refresh_tokens, sessions, throttle
 from auth_service.answers import SIGNED_IN, Tokens, problems
 from auth_service.audit import Event
 from auth_service.caller import Caller, SignedToken, live_caller, signed_in
-from auth_service.credentials import Credentials, FormCredentials, JsonCredentials
+from auth_service.credentials import FormCredentials, JsonCredentials
 from auth_service.models import sessions as sessions_table
 from auth_service.revocations import revoke, unpublished
 from auth_service.service import origin_of, service_of
@@ -32,34 +32,39 @@ def sign_in_router(limiter: RedisLimiter, rates: LoginRates) -> APIRouter:
     router = APIRouter(prefix="/auth", tags=["sign-in"], route_class=LimitedRoute)
     answers = problems(400, 401, 422, 429)
 
-    @router.post("/login", summary="Sign in (JSON)", responses=answers)
+    @router.post("/login", summary="Sign in (JSON)", response_model=Tokens, responses=answers)
     @limiter.shared_limit(rates.address, scope=ADDRESS, key_func=throttle.by_address)
     @limiter.shared_limit(rates.account, scope=ACCOUNT, key_func=throttle.by_account)
     @limiter.shared_limit(rates.login, scope=LOGIN, key_func=throttle.by_address_and_account)
-    def login(request: Request, response: Response, credentials: JsonCredentials) -> Tokens:
-        return _signed_in(request, response, credentials)
+    def login(request: Request, credentials: JsonCredentials) -> Response:
+        return _answer(sign_in(service_of(request), credentials, origin_of(request)))
 
-    @router.post("/token", summary="Sign in (OAuth 2 password form)", responses=answers)
+    @router.post("/token", summary="Sign in (OAuth 2 password form)", response_model=Tokens, responses=answers)
     @limiter.shared_limit(rates.address, scope=ADDRESS, key_func=throttle.by_address)
     @limiter.shared_limit(rates.account, scope=ACCOUNT, key_func=throttle.by_account)
     @limiter.shared_limit(rates.login, scope=LOGIN, key_func=throttle.by_address_and_account)
-    def token(request: Request, response: Response, credentials: FormCredentials) -> Tokens:
-        return _signed_in(request, response, credentials)
+    def token(request: Request, credentials: FormCredentials) -> Response:
+        return _answer(sign_in(service_of(request), credentials, origin_of(request)))
 
     return router
 
 
-def _signed_in(request: Request, response: Response, credentials: Credentials) -> Tokens:
-    pair = sign_in(service_of(request), credentials, origin_of(request))
-    response.headers["Cache-Control"] = "no-store"  # RFC 6749 §5.1
-    return Tokens(**asdict(pair))
+def _answer(pair: sessions.TokenPair) -> Response:
+    # As bytes: FastAPI would go to another thread once more, to check a model that has just been made.
+    body = Tokens(**asdict(pair)).model_dump_json()
+    return Response(body, media_type="application/json", headers={"Cache-Control": "no-store"})  # RFC 6749 §5.1
 
 
 router = APIRouter(prefix="/auth", tags=["sign-in"], route_class=LimitedRoute)
 
 
-@router.post("/refresh", summary="Exchange a refresh token for a new pair", responses=problems(400, 401, 422))
-def refresh(request: Request, response: Response, body: RefreshBody) -> Tokens:
+@router.post(
+    "/refresh",
+    summary="Exchange a refresh token for a new pair",
+    response_model=Tokens,
+    responses=problems(400, 401, 422),
+)
+def refresh(request: Request, body: RefreshBody) -> Response:
     """The token sent is spent. Sent again within seconds it gives the same successor; later, it ends the session."""
     service = service_of(request)
     with service.db.write() as conn:
@@ -68,8 +73,7 @@ def refresh(request: Request, response: Response, body: RefreshBody) -> Tokens:
         service.denylist.publish(outcome.to_publish)
     if outcome.pair is None:
         raise Unauthorized("The refresh token is not valid (any more); sign in again.", error="invalid_token")
-    response.headers["Cache-Control"] = "no-store"
-    return Tokens(**asdict(outcome.pair))
+    return _answer(outcome.pair)
 
 
 @router.post("/logout", status_code=204, summary="End this session", responses=problems(*SIGNED_IN))
