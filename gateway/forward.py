@@ -6,12 +6,13 @@ import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
 from gateway.edge import Exchange, ResponseAborted
-from gateway.gateway_metrics import UPSTREAM_ERRORS
+from gateway.gateway_metrics import REPLICA_EJECTED, UPSTREAM_ERRORS
 from gateway.headers import forwarded_headers, returned_headers
 from gateway.record import Record
 from gateway.route_table import Route, RouteTable
@@ -100,8 +101,19 @@ def connect_upstreams(table: RouteTable, previous: Forwarding | None = None) -> 
             max_waiting=block.max_waiting,
             retries=block.retries,
         )
-        services[name] = UpstreamService(name, table.urls[name], policy)
+        service = UpstreamService(name, table.urls[name], policy, on_change=partial(_note_ejection, name))
+        for replica in service.snapshot():
+            REPLICA_EJECTED.labels(name, replica.name).set(0)
+        services[name] = service
     return Forwarding(table, services)
+
+
+def _note_ejection(upstream: str, replica: str, is_ejected: bool) -> None:
+    REPLICA_EJECTED.labels(upstream, replica).set(is_ejected)
+    if is_ejected:
+        log.warning("replica_ejected", upstream=upstream, replica=replica)
+    else:
+        log.info("replica_back", upstream=upstream, replica=replica)
 
 
 class Forwarder:
@@ -119,9 +131,19 @@ class Forwarder:
         kept = set(map(id, self.current.services.values()))
         for name, service in old.services.items():
             if id(service) not in kept:
-                task = asyncio.create_task(_retire(service, old.table.upstreams[name].total_seconds))
+                task = asyncio.create_task(self._retire(service, old.table.upstreams[name].total_seconds))
                 self._retiring.add(task)
                 task.add_done_callback(self._retiring.discard)
+
+    async def _retire(self, service: UpstreamService, seconds: float) -> None:
+        """Close a client that is no longer in the table when its last request must have ended."""
+        await asyncio.sleep(seconds)
+        await service.aclose()
+        successor = self.current.services.get(service.name)
+        present = {replica.name for replica in successor.snapshot()} if successor is not None else set()
+        for replica in service.snapshot():
+            if replica.name not in present:
+                REPLICA_EJECTED.labels(service.name, replica.name).set(0)  # nobody waits for it any more
 
     async def close(self) -> None:
         for task in self._retiring:
@@ -238,9 +260,3 @@ async def relay(response: UpstreamResponse, send: Send, record: Record, edge: Ex
         raise ResponseAborted from error
     finally:
         response.abort()  # does nothing once the answer has been read to its end
-
-
-async def _retire(service: UpstreamService, seconds: float) -> None:
-    """Close a client that is no longer in the table when its last request must have ended."""
-    await asyncio.sleep(seconds)
-    await service.aclose()

@@ -11,7 +11,7 @@ import asyncio
 from collections import Counter as Tally
 from collections import defaultdict
 
-from prometheus_client import Counter
+from prometheus_client import Counter, Gauge
 
 from servicekit.http_metrics import BUCKETS, DURATION, KNOWN_METHODS, REQUESTS, BatchHistogram
 
@@ -20,6 +20,13 @@ UPSTREAM_DURATION = BatchHistogram(
 )
 REFUSED = Counter("gateway_refused_total", "Requests refused before they were forwarded.", ["status", "reason"])
 UPSTREAM_ERRORS = Counter("gateway_upstream_errors_total", "Requests that an upstream failed.", ["upstream", "error"])
+
+REPLICA_EJECTED = Gauge(
+    "gateway_replica_ejected",
+    "1 while a replica gets no requests because it failed several in a row; of several workers, what one saw last.",
+    ["upstream", "replica"],
+    multiprocess_mode="mostrecent",
+)
 
 MAX_BATCH = 512  # counted in 0.3 ms, during which nothing else is served
 SETTLE_SECONDS = 0.25  # at the latest; a worker that answers /metrics settles its own first

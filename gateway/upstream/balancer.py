@@ -40,13 +40,14 @@ class Balancer:
         policy: UpstreamPolicy,
         clock: Callable[[], float],
         tls: ssl.SSLContext | None,
+        on_change: Callable[[str, bool], None] | None = None,
     ) -> None:
         if not urls:
             raise ValueError(f"upstream {name} has no URL")
         self._name = name
         self._policy = policy
         self._clock = clock
-        self._replicas = [Replica(url, policy, clock, self._serve_waiting, tls) for url in urls]
+        self._replicas = [Replica(url, policy, clock, self._serve_waiting, tls, on_change) for url in urls]
         self._waiting: deque[tuple[float, asyncio.Future[Replica]]] = deque()  # until when, and who; oldest first
         self._ticker: asyncio.TimerHandle | None = None
         self.is_closed = False

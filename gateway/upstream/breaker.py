@@ -8,6 +8,7 @@ A complete answer proves life wherever it comes from, be it one that was asked f
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 from gateway.upstream.policy import BreakerPolicy
@@ -16,12 +17,16 @@ State = Literal["closed", "open", "half_open"]
 
 
 class Breaker:
-    """One replica's state. `failures` counts those in a row."""
+    """One replica's state. `failures` counts those in a row.
 
-    __slots__ = ("_open_seconds", "_policy", "failures", "retry_at", "state")
+    `on_change` is called when the replica is ejected (True) and when it is back (False).
+    """
 
-    def __init__(self, policy: BreakerPolicy) -> None:
+    __slots__ = ("_on_change", "_open_seconds", "_policy", "failures", "retry_at", "state")
+
+    def __init__(self, policy: BreakerPolicy, on_change: Callable[[bool], None] | None = None) -> None:
         self._policy = policy
+        self._on_change = on_change
         self._open_seconds = policy.open_seconds
         self.state: State = "closed"
         self.failures = 0
@@ -41,9 +46,12 @@ class Breaker:
             self.retry_at = now
 
     def record_success(self) -> None:
+        was_ejected = self.state != "closed"
         self.state = "closed"
         self.failures = 0
         self._open_seconds = self._policy.open_seconds
+        if was_ejected and self._on_change is not None:
+            self._on_change(False)
 
     def record_failure(self, now: float) -> None:
         self.failures += 1
@@ -52,6 +60,8 @@ class Breaker:
             self._open(now)
         elif self.state == "closed" and self.failures >= self._policy.failures:
             self._open(now)
+            if self._on_change is not None:
+                self._on_change(True)
 
     def _open(self, now: float) -> None:
         self.state = "open"

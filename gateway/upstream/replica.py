@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable
+from functools import partial
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -17,7 +18,8 @@ from gateway.upstream.policy import UpstreamPolicy
 class Replica:
     """The connections' owner. A request holds one of `max_connections` slots from `take` until its exchange ends.
 
-    `on_free` is called after each time a slot has become free or the breaker has changed.
+    `on_free` is called after each time a slot has become free or the breaker has changed; `on_change` with this
+    replica's name when it is ejected (True) and when it is back (False).
     """
 
     __slots__ = (
@@ -43,6 +45,7 @@ class Replica:
         clock: Callable[[], float],
         on_free: Callable[[], None],
         tls: ssl.SSLContext | None = None,
+        on_change: Callable[[str, bool], None] | None = None,
     ) -> None:
         scheme, host, port = _parse_url(url)
         bracketed = f"[{host}]" if ":" in host else host
@@ -50,7 +53,7 @@ class Replica:
         authority = bracketed if is_default_port else f"{bracketed}:{port}"
         self.name = f"{bracketed}:{port}"
         self.host_line = b"host: %b\r\n\r\n" % authority.encode("ascii")  # and the end of the head
-        self.breaker = Breaker(policy.breaker)
+        self.breaker = Breaker(policy.breaker, None if on_change is None else partial(on_change, self.name))
         self.outstanding = 0
         self.probe: asyncio.Task[None] | None = None
         self._host = host

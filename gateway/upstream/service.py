@@ -26,7 +26,8 @@ SMALL_BODY_BYTES: Final = 64 * 1024  # up to this length a body is read before a
 class UpstreamService:
     """One upstream with its replicas. Belongs to one event loop; opens nothing before the first `send`.
 
-    Raises ValueError for URLs that aren't plain http(s)://HOST[:PORT]. `clock` and `tls` are seams for tests.
+    Raises ValueError for URLs that aren't plain http(s)://HOST[:PORT]. `clock` and `tls` are seams for tests;
+    `on_change` is called with a replica's name when it is ejected (True) and when it is back (False).
     """
 
     def __init__(
@@ -37,11 +38,12 @@ class UpstreamService:
         *,
         clock: Callable[[], float] = time.monotonic,
         tls: ssl.SSLContext | None = None,
+        on_change: Callable[[str, bool], None] | None = None,
     ) -> None:
         self.name = name
         self.policy = policy or UpstreamPolicy()
         self._clock = clock
-        self._balancer = Balancer(name, urls, self.policy, clock, tls)
+        self._balancer = Balancer(name, urls, self.policy, clock, tls, on_change)
         self._budget = RetryBudget(self.policy.retry_budget_ratio)
 
     async def send(self, request: Outgoing) -> UpstreamResponse:
