@@ -55,7 +55,7 @@ def test_many_students_are_changed(world: UiWorld, sign_in: SignIn) -> None:
     for box in page.locator('input[name="id"]').all():
         box.check()
     page.locator(".bulk").get_by_role("button", name="Delete").click()
-    page.locator(".form-foot .btn-primary").click()
+    page.get_by_role("button", name="Delete 2 students").click()
     expect(page.locator("#toasts")).to_contain_text("2 students deleted.")
     assert all(world.read(one)["deleted_at"] for one in students)
 
