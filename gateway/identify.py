@@ -15,7 +15,7 @@ from gateway.admit import Admission
 from servicekit.problems import BadRequest, Unauthorized
 from servicekit.tokens import Claims, InvalidToken, TokenVerifier
 
-MAX_REMEMBERED = 100_000
+MAX_REMEMBERED = 131_072  # of half a kilobyte each
 
 
 @dataclass(frozen=True, slots=True)
