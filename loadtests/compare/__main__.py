@@ -55,7 +55,7 @@ def _measure(bed: Bed, sessions: Sessions, chosen: argparse.Namespace) -> dict[s
     print("Starting the contenders ...", flush=True)
     comparison = start_all(bed, sessions, chosen.only.split(","))
     print(f"Measuring in turns, {chosen.rounds} rounds ...", flush=True)
-    run_rounds(comparison, chosen.rounds, chosen.seconds)
+    run_rounds(bed, sessions, comparison, chosen.rounds, chosen.seconds)
     machine = {**describe_machine(), "Python": bed.interpreter.description.removeprefix("Python ")}
     values = as_values(comparison, machine, chosen.rounds, chosen.seconds)
     print("\n" + as_text(comparison_table(values)) + "\n", flush=True)

@@ -75,9 +75,7 @@ def start_all(bed: Bed, sessions: Sessions, names: list[str]) -> Comparison:
         if contender.name not in names:
             continue
         try:
-            running = contender.start(bed, sessions)
-            # A warm-up that also proves that it answers with success.
-            measure(running.port, Load(token=running.token), 2)
+            running = _start(bed, sessions, contender)
         except (Missing, DidNotStart, MeasurementFailed) as error:
             skipped[contender.name] = str(error)
             print(f"  {contender.name}: skipped: {error}", flush=True)
@@ -87,11 +85,25 @@ def start_all(bed: Bed, sessions: Sessions, names: list[str]) -> Comparison:
     return Comparison(standings, skipped)
 
 
-def run_rounds(comparison: Comparison, rounds: int, seconds: float) -> None:
-    """Measure each contender once a round; every other round goes backwards, so that nobody always follows the same."""
+def _start(bed: Bed, sessions: Sessions, contender: Contender) -> Running:
+    running = contender.start(bed, sessions)
+    # A warm-up that also proves that it answers with success.
+    measure(running.port, Load(token=running.token), 2)
+    return running
+
+
+def run_rounds(bed: Bed, sessions: Sessions, comparison: Comparison, rounds: int, seconds: float) -> None:
+    """Measure each contender once a round, each time another process of it.
+
+    Two processes that do the same may differ by a quarter for as long as they live: one of each would be a draw of
+    lots. Every other round goes backwards, so that nobody always follows the same.
+    """
     for number in range(rounds):
         order = list(comparison.standings.values())
         for standing in order if number % 2 == 0 else reversed(order):
+            if number and standing.running.child:
+                bed.children.stop(standing.running.child)
+                standing.running = _start(bed, sessions, standing.contender)
             running = standing.running
             used = running.child.cpu_seconds() if running.child else 0.0
             standing.busy.append(measure(running.port, Load(token=running.token, connections=CONNECTIONS), seconds))
