@@ -312,20 +312,6 @@ def test_what_turns_out_to_clash_while_it_is_applied_takes_all_of_it_back(app: F
     ] == ["A650"]
 
 
-@pytest.mark.postgres
-def test_after_a_large_import_postgresql_knows_how_many_students_there_are(
-    postgres_url: str, signing: Signing, tmp_path: Path, make_client: MakeClient
-) -> None:
-    client = make_client(student_app(signing, tmp_path, postgres_url))
-    client.headers.update(signing.bearer())
-    send(client, *([f"A{n}", "Ann", "Ash", f"a{n}@x.org", 3] for n in range(2_000)))
-    engine = sa.create_engine(postgres_url.replace("postgresql:", "postgresql+psycopg:"))
-    estimate = sa.text("SELECT reltuples FROM pg_class WHERE oid = 'students'::regclass")
-    with engine.connect() as conn:
-        assert conn.execute(estimate).scalar_one() == 2_000
-    engine.dispose()
-
-
 def test_an_import_forgets_what_it_no_longer_needs(app: FastAPI, client: TestClient) -> None:
     done = send(client, ["A1", "Ann", "Ash", "ann@x.org", 3], ["A2", "B", "B", "b@", 3], all_or_nothing="false")
     rejected = send(client, ["A3", "Cy", "C", "c@x.org", 3], ["A4", "D", "D", "d@", 3], status=422)["batch"]

@@ -109,11 +109,8 @@ def test_a_dead_replica_costs_no_get_and_returns_after_a_probe(
     healthy, dying = upstreams.start(), upstreams.start(port=port)
     gateway = start_gateway(upstream_block("two", healthy, dying))
     assert {gateway.ask(f"/two/{number}").status for number in range(20)} == {200}
-    series = f'gateway_replica_ejected{{replica="127.0.0.1:{port}",upstream="two"}}'
-    assert gateway.metric(series) == 0
     upstreams.stop(dying)
     assert {gateway.ask(f"/two/{number}").status for number in range(60)} == {200}
-    assert gateway.metric(series) == 1
     revived = upstreams.start(port=port)
     began = time.monotonic()
 
@@ -124,13 +121,6 @@ def test_a_dead_replica_costs_no_get_and_returns_after_a_probe(
     until(serves_again, timeout=10)
     assert time.monotonic() - began < 5
     assert revived.targets()[0] == b"/healthz", "a request was the probe"
-    assert gateway.metric(series) == 0
-    told = [line for line in gateway.lines() if line["event"] in ("replica_ejected", "replica_back")]
-    assert [(line["event"], line["level"]) for line in told] == [
-        ("replica_ejected", "warning"),
-        ("replica_back", "info"),
-    ]
-    assert {(line["upstream"], line["replica"]) for line in told} == {("two", f"127.0.0.1:{port}")}
 
 
 def test_an_upstream_that_refuses_connections_is_a_502_and_then_a_503_without_trying(gateway: GatewayProcess) -> None:
