@@ -37,7 +37,7 @@ from gateway.settings import Settings
 from servicekit.app import build_app
 from servicekit.health import Readiness
 from servicekit.jwks_client import JwksClient
-from servicekit.logs import get_logger
+from servicekit.logs import get_logger, writes_json
 from servicekit.middleware import BodyLimit, CatchErrors, HeadAsGet, SecurityHeaders
 from servicekit.query_guard import QueryGuard
 from servicekit.redis_client import resolve_redis_url
@@ -136,14 +136,13 @@ def create_app(settings: Settings | None = None, *, verifier: TokenVerifier | No
     documents = DocumentSource(lambda: forwarder.current)
     own.include_router(documentation_router(documents, own), dependencies=guards)
     own.state.gateway_link = link
-    as_json = settings.log_format == "json" or (settings.log_format is None and not sys.stdout.isatty())
     return Gateway(
         own,
         settings,
         identifier=identifier,
         admission=admission,
         forwarder=forwarder,
-        access_log=AccessLog(as_json=as_json, level=settings.log_level),
+        access_log=AccessLog(as_json=writes_json(settings.log_format), level=settings.log_level),
         proxy_token=token,
     )
 

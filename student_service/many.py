@@ -20,11 +20,6 @@ from student_service.repository import PUBLIC, PUBLIC_NAMES, Student, next_numbe
 from student_service.row_sets import insert_rows, update_rows
 
 c = students.c
-KEY_NAMES = ("student_number_key", "email_key")
-WRITTEN = (
-    *rules.FIELDS, *KEY_NAMES, "last_name_key", "first_name_key", "program_key", "search_text",
-    "version", "updated_at", "updated_by", "deleted_at",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)

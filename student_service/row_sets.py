@@ -62,4 +62,4 @@ def _update_all(table: str, columns: tuple[str, ...], found_by: tuple[str, ...])
 
 
 def _recordset(table: str) -> str:
-    return f"json_populate_recordset(NULL::{table}, CAST(:rows AS json))".replace("::", "\\:\\:")
+    return f"json_populate_recordset(CAST(NULL AS {table}), CAST(:rows AS json))"
