@@ -182,7 +182,7 @@ def test_sighup_swaps_the_table_whole_or_keeps_the_old_one_and_says_why(
     gateway.signal(signal.SIGHUP)
     until(lambda: has(gateway, 2), timeout=10)
     assert gateway.ask("/v1").status == 404
-    assert len(gateway.events("routes_reloaded")) == int(workers)
+    until(lambda: len(gateway.events("routes_reloaded")) == int(workers), timeout=10)
 
     gateway.routes_file.write_text(versioned(upstream, 3) + '[[routes]]\nprefix = "/bad"\nupstream = "nowhere"\n')
     gateway.signal(signal.SIGHUP)
