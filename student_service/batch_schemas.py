@@ -25,12 +25,25 @@ class RowError(Shape):
     message: str
 
 
+class NamedStudent(Shape):
+    """Whom it is about, as that student is now; a deleted one too."""
+
+    student_number: str
+    first_name: str
+    last_name: str
+    preferred_name: str | None
+    deleted_at: datetime | None
+
+
 class BatchRow(Shape):
-    """One row: what is to become of it or became of it. ``line`` is the file's own line, where the row begins."""
+    """One row: what is to become of it or became of it. ``line`` is the file's own line, where the row begins.
+    ``values`` are those of the file and are forgotten once they are applied; ``student`` is null while a row has none.
+    """
 
     position: int
     line: int | None
     student_id: str | None
+    student: NamedStudent | None
     outcome: Outcome
     values: dict[str, Any] | None
     changes: list[FieldChange]
@@ -49,6 +62,7 @@ class KeptStudent(Shape):
     """A student that an undo left as it is, since somebody has changed it or needs what it had."""
 
     student_id: str
+    student: NamedStudent | None
 
 
 class KeptPage(Shape):

@@ -23,6 +23,7 @@ from servicekit.paging import decode_cursor, encode_cursor, page
 from servicekit.problems import FieldError, NotFound, Unprocessable
 from student_service.history import Actor
 from student_service.models import batch_rows, batches
+from student_service.naming import with_students
 
 PREVIEW_LIFETIME = timedelta(days=1)
 UNFINISHED = ("reading", "applying", "reverting", "undoing")
@@ -198,7 +199,7 @@ def can_undo(batch: Batch) -> bool:
 
 
 def rows(conn: Connection, batch_id: str, outcome: str | None, limit: int, cursor: str | None) -> dict[str, Any]:
-    """A page of a batch's rows, in their order.
+    """A page of a batch's rows, in their order, each with the student that it is about.
 
     Raises:
         Unprocessable: The cursor isn't one of this list.
@@ -231,7 +232,7 @@ def rows(conn: Connection, batch_id: str, outcome: str | None, limit: int, curso
         }
         for row in shown
     ]
-    return page(items, encode_cursor(place) if place else None, total)
+    return page(with_students(conn, items), encode_cursor(place) if place else None, total)
 
 
 def has_expired(conn: Connection, now: datetime) -> bool:

@@ -18,6 +18,7 @@ from student_service.batches import KEPT_TOLD, ROWS_LIFETIME, Batch
 from student_service.history import Actor
 from student_service.many import Edit
 from student_service.models import history
+from student_service.naming import with_students
 from student_service.repository import Student
 from student_service.runner import Work
 
@@ -65,7 +66,7 @@ def kept(conn: Connection, batch: Batch, limit: int, cursor: str | None) -> dict
         found = found.where(h.id > after)
     rows = conn.execute(found.order_by(h.id).limit(limit + 1)).all()
     place = encode_cursor({"kept": batch.id, "after": rows[limit - 1].id}) if len(rows) > limit else None
-    return page([{"student_id": row.student_id} for row in rows[:limit]], place, total)
+    return page(with_students(conn, [{"student_id": row.student_id} for row in rows[:limit]]), place, total)
 
 
 def run(work: Work, batch: Batch) -> None:

@@ -18,6 +18,7 @@ router = APIRouter(prefix=PATH, include_in_schema=False)
 UNFINISHED = {"reading", "applying", "reverting", "undoing"}
 CHANGING = ("create", "update", "restore", "delete")
 ROWS_SHOWN = 50
+KEPT_SHOWN = 20
 Kind = Literal["bulk", "imports"]
 
 
@@ -31,6 +32,8 @@ async def show(request: Request, visitor: SignedIn, kind: Kind, batch_id: UUID) 
     if outcome != "all":
         asked["outcome"] = outcome
     batch, rows = await asyncio.gather(visitor.api.get(path), visitor.api.get(f"{path}/rows", **asked))
+    has_kept = batch.body["rows_kept"] and batch.body["state"] not in UNFINISHED
+    kept = await visitor.api.get(f"{path}/kept", limit=KEPT_SHOWN) if has_kept else None
     return await page(
         request,
         visitor,
@@ -39,6 +42,7 @@ async def show(request: Request, visitor: SignedIn, kind: Kind, batch_id: UUID) 
         active="students" if kind == "bulk" else "imports",
         batch=batch.body,
         rows=rows.body,
+        kept=kept and kept.body,
         kind=kind,
         outcome=outcome,
         running=batch.body["state"] in UNFINISHED,

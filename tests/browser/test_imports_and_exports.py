@@ -106,6 +106,38 @@ def test_a_preview_with_errors_can_be_gone_on_with_later(world: UiWorld, sign_in
     assert world.api("GET", "/students/?q=lara later")["total"] == 1
 
 
+def test_rows_of_an_import_lead_to_whom_they_are_about_and_so_does_who_was_left_by_its_undo(
+    world: UiWorld, sign_in: SignIn
+) -> None:
+    there = world.student(program="Old", preferred_name="Addy")
+    rita = sign_in("rita")
+    page = rita.page
+    page.goto("/admin/imports/new")
+    changed = f"{there['first_name']},{there['last_name']},{there['email']},New"
+    page.set_input_files("#f-file", a_csv("first_name,last_name,email,program", changed, "Nils,Rowe,nils@x.org,New"))
+    page.get_by_role("button", name="Preview", exact=True).click()
+    page.get_by_role("button", name="Import now").click()
+    expect(page.get_by_role("heading", name="Done", exact=True)).to_be_visible()
+    page.get_by_label("Rows").get_by_role("link", name="All rows").click()
+    whom = page.locator("td[data-label='Student']")
+    made = world.api("GET", "/students/?q=nils rowe")["items"][0]
+    expect(whom).to_have_text(
+        [f"Addy {there['last_name']}{there['student_number']}", f"Nils Rowe{made['student_number']}"]
+    )
+    rita.check_accessibility("rows of an import that is done")
+
+    world.api("PATCH", f"/students/{there['id']}", json={"notes": "mine"})
+    page.get_by_role("button", name="Undo it all").click()
+    page.get_by_role("button", name="Go on").click()
+    expect(page.get_by_role("heading", name="Taken back")).to_be_visible()
+    rita.check_accessibility("an import taken back but for one student")
+    expect(page.get_by_label("Left alone")).to_have_text(f"Addy {there['last_name']}{there['student_number']}")
+    page.get_by_label("Rows").get_by_role("link", name="All rows").click()
+    expect(whom.last).to_have_text(f"Nils Rowe{made['student_number']} · deleted")
+    page.get_by_label("Left alone").get_by_role("link").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(f"Addy {there['last_name']}")
+
+
 def test_a_file_that_would_change_nothing_is_not_offered_to_be_imported(world: UiWorld, sign_in: SignIn) -> None:
     there = world.student()
     page = sign_in("rita").page
