@@ -71,7 +71,7 @@ def utc_now() -> datetime:
 
 
 class Database:
-    """An engine and its two kinds of transaction.
+    """An engine and its two kinds of transaction, and what PostgreSQL's upkeep needs.
 
     Args:
         url: ``sqlite:////abs/path.db`` or ``postgresql://user:password@host/name``.
@@ -110,6 +110,19 @@ class Database:
                         yield connection
                 finally:
                     connection.info.pop("immediate", None)
+
+    @contextmanager
+    def upkeep(self, deadline_seconds: float) -> Iterator[Connection]:
+        """A connection of its own without transactions, for VACUUM, which can't be in one; PostgreSQL only.
+
+        Its deadline for statements is another one, so it is never among those that requests use.
+        """
+        engine = sa.create_engine(
+            self.url, hide_parameters=True, poolclass=sa.pool.NullPool, isolation_level="AUTOCOMMIT",
+            connect_args=_postgresql_arguments(deadline_seconds),
+        )  # fmt: skip
+        with unavailable_when_gone(), engine.connect() as connection:
+            yield connection
 
     def ping(self) -> None:
         """Readiness.
@@ -156,21 +169,10 @@ class Database:
         return engine
 
     def _postgresql_engine(self, pool_size: int) -> Engine:
-        settings = f"-c statement_timeout={int(STATEMENT_SECONDS * 1000)} -c lock_timeout={int(LOCK_SECONDS * 1000)}"
-        settings += " -c idle_in_transaction_session_timeout=30000 -c timezone=UTC"
-        arguments = {
-            "connect_timeout": 3,
-            "options": settings,
-            "keepalives_idle": 5,
-            "keepalives_interval": 2,
-            "keepalives_count": 2,
-            "tcp_user_timeout": 10_000,
-            # A transaction pooler in between has no place for prepared statements.
-            "prepare_threshold": None,
-        }
         return sa.create_engine(
             self.url, hide_parameters=True, pool_size=pool_size, max_overflow=0, pool_timeout=POOL_SECONDS,
-            pool_pre_ping=True, pool_recycle=1800, connect_args=arguments, **JSON_BY_ORJSON,
+            pool_pre_ping=True, pool_recycle=1800, connect_args=_postgresql_arguments(STATEMENT_SECONDS),
+            **JSON_BY_ORJSON,
         )  # fmt: skip
 
     @contextmanager
@@ -207,6 +209,21 @@ class Database:
                 pause = min(pause * 2, 0.02)
             else:
                 return
+
+
+def _postgresql_arguments(statement_seconds: float) -> dict[str, Any]:
+    settings = f"-c statement_timeout={int(statement_seconds * 1000)} -c lock_timeout={int(LOCK_SECONDS * 1000)}"
+    settings += " -c idle_in_transaction_session_timeout=30000 -c timezone=UTC"
+    return {
+        "connect_timeout": 3,
+        "options": settings,
+        "keepalives_idle": 5,
+        "keepalives_interval": 2,
+        "keepalives_count": 2,
+        "tcp_user_timeout": 10_000,
+        # A transaction pooler in between has no place for prepared statements.
+        "prepare_threshold": None,
+    }
 
 
 @contextmanager

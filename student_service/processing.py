@@ -14,6 +14,7 @@ from student_service.runner import Source, Work
 
 SOURCE_GONE = "The service stopped while the file was being read. Nothing was changed; send the file again."
 MANY_ROWS = 2_000
+VACUUM_SECONDS = 60.0
 UNEXPECTED = "Something went wrong here. Quote the batch's id when you report it."
 
 log = get_logger()
@@ -36,14 +37,16 @@ def work_on(work: Work, batch: Batch, source: Source | None) -> None:
 
 
 def _take_stock(work: Work) -> None:
-    """Have PostgreSQL's planner know of the rows that have just been written, not only when autovacuum comes by."""
-    if work.db.dialect != "postgresql":
+    """Do at once on PostgreSQL what autovacuum does some time later. Until then the planner doesn't know of the rows that
+    have just been written, each count looks at all of them, and each search at those not yet sorted into its index.
+    """
+    if work.db.dialect != "postgresql" or work.stop.is_set():
         return
     try:
-        with work.db.write() as conn:
-            conn.execute(text("ANALYZE students, student_search, student_history"))
-    except (SQLAlchemyError, ServiceUnavailable) as error:  # the batch is through all the same
-        log.warning("statistics_not_taken", exc_info=error)
+        with work.db.upkeep(VACUUM_SECONDS) as conn:
+            conn.execute(text("VACUUM (ANALYZE) students, student_search, student_history"))
+    except (SQLAlchemyError, ServiceUnavailable) as error:  # the batch is through all the same, and autovacuum comes by
+        log.warning("vacuum_not_done", exc_info=error)
 
 
 def _read(work: Work, batch: Batch, source: Source | None) -> Batch:
