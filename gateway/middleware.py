@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.access_log import AccessLog
 from gateway.admit import Admission, Question
+from gateway.busy_poll import BusyPoll
 from gateway.edge import EXTENSION, Exchange
 from gateway.forward import Forwarder, relay
 from gateway.gateway_metrics import REFUSED, observe, settle
@@ -72,6 +73,8 @@ class Gateway:
         self._access_log = access_log
         self._proxy_token = proxy_token
         self._trusted: Networks = settings.trusted_proxies
+        microseconds = settings.busy_poll_microseconds
+        self._busy_poll = BusyPoll(microseconds / 1e6) if microseconds else None
         policies = settings.rate_policies()
         self._anonymous, self._user = policies["anonymous"], policies["user"]
 
@@ -124,6 +127,8 @@ class Gateway:
         body = self.forwarder.body_of(record.fields, receive)
         caller = await self._identify(scope, record) if route.needs_token else None
         question = self._ask(caller, route, record)
+        if self._busy_poll is not None:
+            self._busy_poll.extend()  # Redis answers soon
         # Prepared while Redis thinks, though it may say no: that takes 0.03 ms off what is added to a lonely request.
         request = self.forwarder.prepare(path, scope, body, record, websocket=websocket)
         record.note_quota(question.policy, await self._admission.answer(question))
@@ -131,6 +136,8 @@ class Gateway:
             raise Forbidden(f"Your role lacks the scope {' '.join(sorted(needed - caller.scopes))}.")
         if edge is not None:
             edge.when_client_leaves(edge.cancel)
+        if self._busy_poll is not None:
+            self._busy_poll.extend()  # so may the upstream, which is asked in this turn
         response = await self.forwarder.forward(forwarding, route, request, record)
         if response.switched is None or edge is None:
             await relay(response, send, record, edge)
@@ -239,5 +246,7 @@ class Gateway:
         seconds = time.perf_counter() - record.facts.started
         record.status = record.status or 499
         observe(record.method, record.route, record.status, seconds, record.upstream, record.upstream_seconds)
+        if self._busy_poll is not None:
+            self._busy_poll.extend()  # a client that asks one thing after another asks the next one soon
         path = scope["path"]
         self._access_log.write(record, path, seconds, quiet=path in QUIET_PATHS)

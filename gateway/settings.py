@@ -33,6 +33,7 @@ class Settings(ServiceSettings):
     rate_limit_user: Rate = "1200/minute"
     denylist_on_outage: Annotated[Literal["deny", "allow"], BeforeValidator(_lower)] = "deny"
     rate_limit_on_outage: Annotated[Literal["local", "deny", "allow"], BeforeValidator(_lower)] = "local"
+    busy_poll_microseconds: int = Field(default=0, ge=0, le=1000)
     routes_file: Path = Path(__file__).parent / "routes.toml"
 
     def upstream_urls(self) -> dict[str, tuple[str, ...]]:

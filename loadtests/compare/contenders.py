@@ -14,8 +14,9 @@ from loadtests.compare.installing import find_program, install_envoy, install_fa
 from loadtests.compare.processes import GATEWAY_CORE, Child, free_port
 from loadtests.compare.sessions import Sessions
 
-OURS, DIRECT, OBVIOUS, ENVOY, HAPROXY, NGINX, FASTIFY = (
+OURS, POLLING, DIRECT, OBVIOUS, ENVOY, HAPROXY, NGINX, FASTIFY = (
     "ours",
+    "polling",
     "direct",
     "obvious",
     "envoy",
@@ -23,6 +24,8 @@ OURS, DIRECT, OBVIOUS, ENVOY, HAPROXY, NGINX, FASTIFY = (
     "nginx",
     "fastify",
 )
+
+BUSY_POLL_MICROSECONDS = 300
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,11 @@ def start_ours(
         directory=REPOSITORY,
     )
     return Running(port, sessions.get(1)[0], bed.interpreter.description, child)
+
+
+def start_polling(bed: Bed, sessions: Sessions) -> Running:
+    """The same with ``BUSY_POLL_MICROSECONDS``: its core is its own here."""
+    return start_ours(bed, sessions, settings={"BUSY_POLL_MICROSECONDS": str(BUSY_POLL_MICROSECONDS)})
 
 
 def start_direct(bed: Bed, _: Sessions) -> Running:
@@ -175,6 +183,12 @@ CONTENDERS = (
         "The whole job: strict HTTP edge, EdDSA token (verdict remembered), denylist and sliding-window limit in "
         "Valkey on every request, scopes, forwarded headers, JSON log line, metrics, RateLimit headers.",
         start_ours,
+    ),
+    Contender(
+        POLLING,
+        "the same, busy polling",
+        f"As above, awake for {BUSY_POLL_MICROSECONDS} µs wherever it waits (`BUSY_POLL_MICROSECONDS`).",
+        start_polling,
     ),
     Contender(DIRECT, "straight to the upstream", "No gateway: the static upstream itself, nginx.", start_direct),
     Contender(

@@ -18,9 +18,9 @@ def upstream(upstreams: Upstreams) -> Upstream:
     return upstreams.start()
 
 
-@pytest.fixture(scope="module")
-def gateway(start_gateway: StartGateway, upstream: Upstream) -> GatewayProcess:
-    return start_gateway(upstream_block("s", upstream))
+@pytest.fixture(scope="module", params=["0", "1000"], ids=["sleeping", "busy-polling"])
+def gateway(request: pytest.FixtureRequest, start_gateway: StartGateway, upstream: Upstream) -> GatewayProcess:
+    return start_gateway(upstream_block("s", upstream), BUSY_POLL_MICROSECONDS=request.param)
 
 
 @pytest.fixture(autouse=True)
