@@ -37,8 +37,8 @@ def work_on(work: Work, batch: Batch, source: Source | None) -> None:
 
 
 def _take_stock(work: Work) -> None:
-    """Do at once on PostgreSQL what autovacuum does some time later. Until then the planner doesn't know of the rows that
-    have just been written, each count looks at all of them, and each search at those not yet sorted into its index.
+    """Do at once on PostgreSQL what autovacuum does some time later. Until then the planner doesn't know of the rows
+    that have just been written, a count looks at all of them, and a search at those not yet sorted into its index.
     """
     if work.db.dialect != "postgresql" or work.stop.is_set():
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -39,8 +40,8 @@ def client(app: FastAPI, make_client: MakeClient, signing: Signing) -> TestClien
 
 def import_many(client: TestClient, count: int) -> None:
     """Import students and wait until that is done."""
-    table = [HEADER, *([f"A{n}", "Ann", f"Ash{n}", f"a{n}@x.org", 3] for n in range(count))]
-    answer = client.post("/students/import", content=csv_text(table), headers={"Content-Type": "text/csv"})
+    rows: list[list[Any]] = [[f"A{n}", "Ann", f"Ash{n}", f"a{n}@x.org", 3] for n in range(count)]
+    answer = client.post("/students/import", content=csv_text([HEADER, *rows]), headers={"Content-Type": "text/csv"})
     assert answer.status_code in (201, 202), answer.text
     where = answer.headers["location"]
     until(lambda: client.get(where).json()["state"] == "done", 30)
