@@ -1,9 +1,9 @@
 """Waiting awake: for a moment after each step of a request, the event loop asks for news instead of sleeping.
 
 A thread that sleeps has to be woken, and a core with nothing else to do has to be woken first. On a virtual machine
-that takes some 50 µs, three times a request: when it arrives, when Redis answers, when the upstream does. Under load the
-loop never sleeps and nothing is gained; of a lonely request's latency it is a third. HAProxy's ``busy-polling`` and
-Linux's ``net.core.busy_poll`` are the same trade of processor time for latency.
+that takes some 50 µs, three times a request: when it arrives, when Redis answers, when the upstream does. Under load
+the loop never sleeps and nothing is gained; of a lonely request's latency it is a third. HAProxy's ``busy-polling``
+and Linux's ``net.core.busy_poll`` are the same trade of processor time for latency.
 
 Only worth it where each worker has a core of its own: a loop that is awake takes the core from whoever else is on it.
 """

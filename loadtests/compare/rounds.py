@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from statistics import median
+from typing import Literal
 
+from loadtests.compare.awake import awake_cores
 from loadtests.compare.bed import Bed
 from loadtests.compare.contenders import CONTENDERS, DIRECT, OURS, Contender, Running
 from loadtests.compare.installing import Missing
@@ -23,7 +26,8 @@ class Standing:
     running: Running
     busy: list[Result] = field(default_factory=list)  # with 64 connections
     cpu: list[float] = field(default_factory=list)  # then, in seconds of its processor time a request
-    single: list[Result] = field(default_factory=list)  # with one
+    awake: list[Result] = field(default_factory=list)  # with one connection, and cores that are kept awake
+    asleep: list[Result] = field(default_factory=list)  # with one, and cores that sleep whenever they can
 
     def requests_per_second(self) -> float:
         return median(result.requests_per_second for result in self.busy)
@@ -35,9 +39,6 @@ class Standing:
     def cpu_microseconds(self) -> float | None:
         """Processor time a request: unlike the rate, it hardly changes when others use the machine."""
         return median(self.cpu) * 1e6 if self.cpu else None
-
-    def single_p50(self) -> float:
-        return median(result.p50 for result in self.single)
 
     def tail(self) -> float:
         """The 99th percentile as a multiple of the 50th, median over the rounds."""
@@ -59,12 +60,17 @@ class Comparison:
         pairs = zip(ours.busy, other.busy, strict=True)
         return median(one.requests_per_second / two.requests_per_second for one, two in pairs)
 
-    def added(self, name: str) -> float | None:
+    def added(self, name: str, cores: Literal["awake", "asleep"]) -> float | None:
         """Milliseconds that a contender adds to the median of a direct call, one connection; median over the rounds."""
         standing, direct = self.standings.get(name), self.standings.get(DIRECT)
         if standing is None or direct is None:
             return None
-        return median(one.p50 - two.p50 for one, two in zip(standing.single, direct.single, strict=True))
+        pairs: Iterable[tuple[Result, Result]]
+        if cores == "awake":
+            pairs = zip(standing.awake, direct.awake, strict=True)
+        else:
+            pairs = zip(standing.asleep, direct.asleep, strict=True)
+        return median(one.p50 - two.p50 for one, two in pairs)
 
 
 def start_all(bed: Bed, sessions: Sessions, names: list[str]) -> Comparison:
@@ -110,7 +116,9 @@ def run_rounds(bed: Bed, sessions: Sessions, comparison: Comparison, rounds: int
             if running.child:
                 standing.cpu.append((running.child.cpu_seconds() - used) / standing.busy[-1].requests)
             single = Load(token=running.token, connections=1)
-            standing.single.append(measure(running.port, single, max(1.0, seconds / 3)))
+            standing.asleep.append(measure(running.port, single, max(1.0, seconds / 3)))
+            with awake_cores():
+                standing.awake.append(measure(running.port, single, max(1.0, seconds / 3)))
         figures = "  ".join(
             f"{s.contender.name} {s.busy[-1].requests_per_second:,.0f}/{(s.cpu or [0])[-1] * 1e6:.0f}us" for s in order
         )

@@ -32,10 +32,11 @@ def as_values(comparison: Comparison, machine: dict[str, str], rounds: int, seco
                 "p99_ms": standing.latency("p99"),
                 "p99_to_p50": standing.tail(),
                 "cpu_microseconds": standing.cpu_microseconds(),
-                "single_p50_ms": standing.single_p50(),
-                "single_added_ms": comparison.added(name),
+                "added_awake_ms": comparison.added(name, "awake"),
+                "added_asleep_ms": comparison.added(name, "asleep"),
                 "rounds": [result.as_dict() for result in standing.busy],
-                "rounds_single": [result.as_dict() for result in standing.single],
+                "rounds_awake": [result.as_dict() for result in standing.awake],
+                "rounds_asleep": [result.as_dict() for result in standing.asleep],
             }
         )
     skipped = [
@@ -55,9 +56,10 @@ def as_values(comparison: Comparison, machine: dict[str, str], rounds: int, seco
 
 def comparison_table(values: dict[str, Any]) -> list[list[str]]:
     """A row for each contender, under a row of headings."""
-    table = [["contender", "requests/s", "ours ÷ it", "CPU µs/request", "p50 ms", "p99 ms", "p99 ÷ p50", "added ms*"]]
+    figures = ["requests/s", "ours ÷ it", "CPU µs/request", "p50 ms", "p99 ms", "p99 ÷ p50"]
+    table = [["contender", *figures, "added ms*", "cores asleep*"]]
     for row in values["contenders"]:
-        ratio, cpu, added = row["ours_for_one"], row["cpu_microseconds"], row["single_added_ms"]
+        ratio, cpu = row["ours_for_one"], row["cpu_microseconds"]
         table.append(
             [
                 row["title"],
@@ -67,7 +69,10 @@ def comparison_table(values: dict[str, Any]) -> list[list[str]]:
                 f"{row['p50_ms']:.2f}",
                 f"{row['p99_ms']:.2f}",
                 f"{row['p99_to_p50']:.1f}",
-                "" if added is None or row["name"] == DIRECT else f"{added:.3f}",
+                *(
+                    "" if added is None or row["name"] == DIRECT else f"{added:.3f}"
+                    for added in (row["added_awake_ms"], row["added_asleep_ms"])
+                ),
             ]
         )
     return table
@@ -86,8 +91,12 @@ def targets_table(values: dict[str, Any]) -> list[list[str]]:
     if ours := rows.get(OURS):
         tail = ours["p99_to_p50"]
         table.append(["p99 at 64 connections", f"< {MOST_TAIL:g} × p50", f"{tail:.1f} ×", _met(tail < MOST_TAIL)])
-    for name, how in ((OURS, ""), (POLLING, ", busy polling")):
-        added = rows[name]["single_added_ms"] if name in rows else None
+    for name, cores, how in (
+        (OURS, "awake", ""),
+        (OURS, "asleep", ", cores asleep"),
+        (POLLING, "asleep", ", cores asleep, busy polling"),
+    ):
+        added = rows[name][f"added_{cores}_ms"] if name in rows else None
         if added is not None:
             met = _met(added <= MOST_ADDED_MILLISECONDS)
             what = f"added to a direct call's median{how}"
