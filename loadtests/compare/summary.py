@@ -116,8 +116,8 @@ def targets_table(values: dict[str, Any]) -> list[list[str]]:
 
 
 def cpu_spread(sweep: dict[str, Any]) -> float:
-    """How much more processor time a request costs at the dearest point than at the cheapest."""
-    costs = [point["cpu_microseconds"] for point in sweep["series"][OURS]]
+    """How much more processor time a request costs at the dearest point than at the cheapest, round by round."""
+    costs = [point["cpu_of_first"] for point in sweep["series"][OURS]]
     spread: float = max(costs) / min(costs) - 1
     return spread
 
@@ -135,6 +135,7 @@ def sweep_table(sweep: dict[str, Any]) -> list[list[str]]:
     headings = [sweep["name"]]
     for name in names:
         headings += [f"{name}: requests/s", "p50 ms", "p99 ms", *(["CPU µs"] if name != DIRECT else [])]
+        headings += ["of the first"] if "cpu_of_first" in sweep["series"][name][0] else []
     table = [headings]
     for index, point in enumerate(sweep["series"][names[0]]):
         row = [f"{point['x']:,}"]
@@ -143,6 +144,8 @@ def sweep_table(sweep: dict[str, Any]) -> list[list[str]]:
             row += [f"{each['requests_per_second']:,.0f}", f"{each['p50']:.2f}", f"{each['p99']:.2f}"]
             if name != DIRECT:
                 row.append(f"{each['cpu_microseconds']:.0f}")
+            if "cpu_of_first" in each:
+                row.append(f"{each['cpu_of_first']:.2f} ×")
         table.append(row)
     return table
 

@@ -20,6 +20,7 @@ from loadtests.plain_client import ask
 
 SECONDS = 2.0
 ROUNDS = 5
+FLAT_ROUNDS = 7  # where a cost is to be shown not to grow
 WARM_UP_SECONDS = 1.0
 CONNECTIONS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 SIZES = (0, 1_024, 16_384, 65_536, 262_144, 1_048_576)
@@ -174,19 +175,26 @@ def _while_one_changes(
     change: Callable[[int], None],
     load_of: Callable[[int], Load],
 ) -> Series:
-    """One gateway in rounds through all steps, there and back.
+    """One gateway in rounds through all steps, there and back; each point also tells its CPU cost as a multiple of the
+    first step's in the same round (``cpu_of_first``, the rounds' median).
 
     A process for each step would compare processes: four that did the same took 150 to 190, 122 to 206, 116 to 139 and
     118 to 138 µs. And a machine that drifts must not pass for a long list.
     """
     rounds: dict[int, list[dict[str, Any]]] = {step: [] for step in steps}
-    for number in range(ROUNDS):
+    for number in range(FLAT_ROUNDS):
         for step in _there_and_back(steps, number):
             change(step)
             measure(gateway.port, load_of(step), WARM_UP_SECONDS)  # while Valkey, beside wrk, resizes its table
             rounds[step].append(_point(step, gateway.child, [load_of(step)], gateway.port))
     _stop(bed, gateway)
-    return {OURS: _medians(rounds)}
+    points = _medians(rounds)
+    for point in points:
+        pairs = zip(rounds[point["x"]], rounds[steps[0]], strict=True)
+        point["cpu_of_first"] = round(
+            median(one["cpu_microseconds"] / two["cpu_microseconds"] for one, two in pairs), 3
+        )
+    return {OURS: points}
 
 
 def _in_turns(bed: Bed, gateways: dict[int, Running], load_of: Callable[[Running, int], Load]) -> list[dict[str, Any]]:
