@@ -11,11 +11,12 @@ from admin_ui.attempt import NEEDED, Attempt, failed
 from admin_ui.audit_wording import SCOPES
 from admin_ui.browser import go_to
 from admin_ui.gateway_client import GatewayAway, Refused
-from admin_ui.pages.sessions import PROFILE
+from admin_ui.pages.sessions import PROFILE, this_one_first
 from admin_ui.view import page
 from admin_ui.visitor import Form, SignedIn, Visitor
 
 SESSIONS_SHOWN = 5
+SESSIONS_LOOKED_AT = 100  # for the one that asks, which others may have been used after
 router = APIRouter(prefix=PROFILE, include_in_schema=False)
 
 
@@ -24,8 +25,9 @@ router = APIRouter(prefix=PROFILE, include_in_schema=False)
 async def show(request: Request, visitor: SignedIn) -> Response:
     """Who one is here, and where one is signed in."""
     me, sessions = await asyncio.gather(
-        visitor.api.get("/auth/me"), visitor.api.get("/auth/sessions", limit=SESSIONS_SHOWN)
+        visitor.api.get("/auth/me"), visitor.api.get("/auth/sessions", limit=SESSIONS_LOOKED_AT)
     )
+    found = sessions.body | {"items": this_one_first(sessions.body["items"])[:SESSIONS_SHOWN]}
     return await page(
         request,
         visitor,
@@ -33,7 +35,7 @@ async def show(request: Request, visitor: SignedIn) -> Response:
         active="profile",
         profile=me.body,
         rights=[SCOPES.get(scope, scope) for scope in me.body["scopes"]],
-        sessions=sessions.body,
+        sessions=found,
         sessions_path=f"{PROFILE}/sessions",
         may_end=True,
     )

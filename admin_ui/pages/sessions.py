@@ -60,6 +60,11 @@ async def end_own(request: Request, visitor: SignedIn, form: Form, session_id: U
     return go_to(request, PROFILE)
 
 
+def this_one_first(sessions: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A page of sessions with the one that asks for it, if it's there, before the others."""
+    return sorted(sessions, key=lambda session: not session["current"])
+
+
 async def _list(request: Request, visitor: Visitor, api_path: str, path: str, **context: Any) -> Response:
     state = Browsing(path, PAGE_SIZE).reading(request.query_params)
     try:
@@ -68,6 +73,7 @@ async def _list(request: Request, visitor: Visitor, api_path: str, path: str, **
         if refused.status == 422 and "cursor" in refused.errors:
             return go_to(request, state.url())
         raise
+    found |= {"items": this_one_first(found["items"])}
     return await page(
         request, visitor, "sessions/list.html", state=state, found=found, sessions=found, sessions_path=path, **context
     )
