@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from urllib.parse import quote
 
@@ -61,6 +62,7 @@ class Fault:
     detail: str = ""
     request_id: str = ""
     retry_after: int | None = None
+    errors: Mapping[str, str] = field(default_factory=dict)
 
 
 def error_pages() -> Middleware:
@@ -79,7 +81,7 @@ async def answer_for(request: Request, error: Exception) -> Response:
     if isinstance(error, NotSignedIn | SessionEnded):
         return await ask_to_sign_in(request, ended=isinstance(error, SessionEnded))
     if isinstance(error, Refused):
-        return await show(request, Fault(error.status, error.detail, error.request_id, error.retry_after))
+        return await show(request, Fault(error.status, error.detail, error.request_id, error.retry_after, error.errors))
     if isinstance(error, HTTPException):
         wait = (error.headers or {}).get("Retry-After", "")
         detail = "" if error.detail in _unspoken(error.status_code) else str(error.detail)

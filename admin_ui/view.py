@@ -17,6 +17,7 @@ from admin_ui.assets import static_url
 from admin_ui.browser import here, wants_part
 from admin_ui.navigation import sections_for
 from admin_ui.preferences import Preferences
+from admin_ui.sentences import sentence
 from admin_ui.visitor import Visitor, services_of
 from servicekit.request_context import request_id
 
@@ -34,7 +35,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     env.globals |= {"static": static_url, "icon": icon}
-    env.filters |= wording.FILTERS
+    env.filters |= wording.FILTERS | {"sentence": sentence}
     # Blocks are rendered without what stands around them, so macros are global instead of imported.
     env.globals["ui"] = env.get_template("layout/macros.html").make_module()
     return env

@@ -83,7 +83,7 @@ def clean_email(value: Any) -> str:
         return text
     local, at, domain = text.rpartition("@")
     if not at or not local:
-        raise ValueError("must be an e-mail address like name@example.org")
+        raise ValueError("must look like name@example.org")
     if len(local) > MAX_LOCAL_PART_LENGTH or not LOCAL_PART.fullmatch(local):
         raise ValueError("has something before the @ that no usual e-mail address has")
     labels = domain.split(".")
@@ -96,7 +96,7 @@ def clean_phone(value: Any) -> str:
     """A telephone number as people write them; what counts is 3 to 20 digits."""
     text = clean_text(value, MAX_PHONE_LENGTH)
     if text and (not PHONE.fullmatch(text) or not 3 <= sum(c.isdigit() for c in text) <= 20):
-        raise ValueError("must be a telephone number like +44 20 7946 0000")
+        raise ValueError("must look like +44 20 7946 0000")
     return text
 
 

@@ -61,9 +61,9 @@ def _objections(state: Browsing) -> dict[str, str]:
     days = {name: _day(state.filters.get(name, "")) for name in ("since", "until")}
     for name, day in days.items():
         if name in state.filters and day is None:
-            errors[name] = "is not a day, such as 2026-11-24"
+            errors[name] = "must be a day, such as 2026-11-24"
     if not errors and days["since"] and days["until"] and days["since"] > days["until"]:
-        errors["until"] = "is before the first day"
+        errors["until"] = "is before the beginning"
     return errors
 
 

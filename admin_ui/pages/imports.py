@@ -21,6 +21,7 @@ from admin_ui.browser import go_to, is_htmx
 from admin_ui.gateway_client import Refused, SentFile
 from admin_ui.listing import PATH
 from admin_ui.pages.batches import UNFINISHED, can_import, progress
+from admin_ui.sentences import sentence
 from admin_ui.student_fields import GUARDIAN_PARTS, TEXTS
 from admin_ui.view import page
 from admin_ui.visitor import Form, SignedIn, Visitor, require, services_of
@@ -82,7 +83,7 @@ async def preview(request: Request, visitor: SignedIn, form: Form) -> Response:
     except Refused as refused:
         if refused.status not in ABOUT_THE_FILE:
             raise
-        told = "; ".join(dict.fromkeys(refused.errors.values())) or refused.detail
+        told = " ".join(sentence(message, name) for name, message in refused.errors.items()) or refused.detail
         return await _wizard(request, visitor, Wizard(refused.members.get("batch"), of, told), status=422)
     if answer.status == 202 and not is_htmx(request):  # so that loading the page again doesn't send the file again
         return go_to(request, f"/admin/imports/{answer.body['id']}/preview?of={of}")

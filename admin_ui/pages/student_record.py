@@ -13,6 +13,7 @@ from admin_ui.api import Api
 from admin_ui.browser import go_to, wants_part
 from admin_ui.gateway_client import Answer, Refused
 from admin_ui.listing import PATH, ListState
+from admin_ui.sentences import sentence
 from admin_ui.student_fields import EDITABLE
 from admin_ui.view import page, part
 from admin_ui.visitor import Form, SignedIn, services_of
@@ -113,7 +114,8 @@ async def revert(request: Request, visitor: SignedIn, form: Form, student_id: UU
         if refused.status == 412:
             text = "Not reverted: the record was changed meanwhile. Look at it first."
         elif refused.status in (409, 422):
-            text = f"Not reverted: {next(iter(refused.errors.values()), refused.detail)}"
+            name, message = next(iter(refused.errors.items()), ("", refused.detail))
+            text = f"Not reverted. {sentence(message, name)}"
         else:
             raise
         await _tell(request, visitor, {"kind": "warn", "text": text})

@@ -93,7 +93,7 @@ def test_an_administrator_adds_changes_and_deletes_a_user(world: UiWorld, sign_i
     page.click("[data-reveal=f-password]")
     expect(page.locator("#f-password")).to_have_attribute("type", "text")
     send(page)
-    expect(page.locator(".field-problem")).to_have_text("Is taken, in this or another case.")
+    expect(page.locator(".field-problem")).to_have_text("The user name is taken, in this or another case.")
     expect(page.locator("#f-username")).to_have_value("Rita")
     expect(page.locator('input[value="registrar"]')).to_be_checked()
     expect(page.locator("#f-password")).to_have_value("")
@@ -161,7 +161,7 @@ def test_all_that_works_without_javascript(world: UiWorld, sign_in: SignIn) -> N
     page.fill("#f-new_password", OTHER_PASSWORD)
     page.fill("#f-new_again", OTHER_PASSWORD)
     send(page)
-    expect(page.locator(".field-problem")).to_have_text("Is not the current password.")
+    expect(page.locator(".field-problem")).to_have_text("This is not the current password.")
     page.goto("/admin/")
     expect(page.locator(".bars").first).to_be_visible()
 

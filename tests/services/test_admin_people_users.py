@@ -91,7 +91,7 @@ def test_a_refused_new_user_keeps_everything_but_the_password(admin: Person, gat
     assert answer.status_code == 409
     assert 'value="Mara"' in answer.text
     assert 'value="registrar" checked' in answer.text
-    assert "Is taken, in this or another case." in answer.text
+    assert "The user name is taken, in this or another case." in answer.text
     assert "violet harbour" not in answer.text
 
 
@@ -191,9 +191,21 @@ def test_the_profile_marks_the_own_session_and_offers_to_sign_it_out(person: Per
     person.sign_in("registrar")
     page = person.get("/admin/profile").text
     assert page.count("This one") == 1
-    assert f'action="/admin/profile/sessions/{SESSION}/end"' in page
+    assert 0 < page.index("This one") < page.index(f'action="/admin/profile/sessions/{SESSION}/end"')
     assert "See student records" in page
     assert "Manage users" not in page
+
+
+def test_the_own_session_comes_first_though_others_were_used_after_it(person: Person, gateway: ScriptedGateway) -> None:
+    person.sign_in("viewer")
+    others = [a_session(f"{SESSION[:-2]}a{n}", device=f"Other {n}") for n in range(7)]
+    gateway.says("GET /auth/sessions", body=a_page(*others, a_session(SESSION, current=True, device="Mine")))
+    page = person.get("/admin/profile").text
+    assert page.count("session-words") == 5
+    assert page.index("Mine") < page.index("Other 0") < page.index("Other 3")
+    assert "All 8 sessions" in page
+    everywhere = person.get("/admin/profile/sessions").text
+    assert everywhere.index("Mine") < everywhere.index("Other 0") < everywhere.index("Other 6")
 
 
 def test_a_password_change_tells_each_field_and_never_sends_back_what_was_typed(
@@ -204,12 +216,12 @@ def test_a_password_change_tells_each_field_and_never_sends_back_what_was_typed(
     typed = {"current_password": "old words here", "new_password": "new words here", "new_again": "other words"}
     answer = person.post(path, **typed)
     assert answer.status_code == 422
-    assert "Is not the same as the new password." in answer.text
+    assert "This is not the same as the new password." in answer.text
     assert not gateway.calls(api)
     typed["new_again"] = typed["new_password"]
     gateway.refuses(api, 422, current_password="is not the current password")
     answer = person.post(path, **typed)
-    assert "Is not the current password." in answer.text
+    assert "This is not the current password." in answer.text
     assert not any(words in answer.text for words in typed.values())
     gateway.says(api, 204)
     assert person.post(path, **typed).headers["location"] == "/admin/profile"
