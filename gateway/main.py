@@ -23,6 +23,7 @@ from starlette.middleware import Middleware
 from gateway.access_log import AccessLog
 from gateway.admit import SCRIPT, Admission
 from gateway.forward import Forwarder, connect_upstreams
+from gateway.freed_memory import keep_freed_memory
 from gateway.garbage import rare_collections
 from gateway.gateway_metrics import settle
 from gateway.identify import Identifier, LiveTokens
@@ -92,6 +93,7 @@ def create_app(settings: Settings | None = None, *, verifier: TokenVerifier | No
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        keep_freed_memory()
         await link.start()
         if keys is not None:
             await keys.start()

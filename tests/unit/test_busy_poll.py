@@ -80,7 +80,7 @@ def test_many_requests_at_once_cost_one_callback_a_turn(turns: Turns) -> None:
     for _ in range(20):
         turns.loop.call_soon(turns.poll.extend)
     turns.turn()
-    assert len(turns.loop._ready) == 1  # type: ignore[attr-defined]
+    assert len(turns.loop._ready) == 1  # type: ignore[attr-defined]  # what is due in the next turn
 
 
 def test_it_wakes_again_after_it_slept(turns: Turns) -> None:
