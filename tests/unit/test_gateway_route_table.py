@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from admin_ui.settings import Settings as AdminSettings
 from gateway.rate_policy import RatePolicy
 from gateway.route_table import RouteTable, RouteTableError, parse_route_table
 
@@ -97,6 +98,14 @@ def test_the_gateways_own_table_guards_what_the_contract_guards() -> None:
         route = table.match(path)
         assert route is not None
         assert not route.needs_token
+
+
+def test_a_page_is_waited_for_longer_than_it_waits_itself() -> None:
+    """Else a hung service makes a person see the gateway's JSON instead of a page that says what to do."""
+    upstreams = parse(OWN.read_text(encoding="utf-8")).upstreams
+    services = [upstreams[name].first_byte_seconds for name in ("auth_service", "student_service")]
+    page_waits = AdminSettings.model_fields["gateway_timeout"].default
+    assert max(services) < page_waits < upstreams["admin_ui"].first_byte_seconds
 
 
 def test_a_route_is_ready_for_use() -> None:
