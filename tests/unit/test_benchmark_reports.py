@@ -69,9 +69,10 @@ def test_a_target_is_met_or_missed_by_its_figure() -> None:
     }
 
 
-def test_growth_is_told_from_the_cheapest_to_the_dearest_point() -> None:
-    sweep = {"series": {"ours": [point(1, 90.0), point(10, 80.0), point(100, 100.0)]}}
-    assert cpu_spread(sweep) == pytest.approx(0.25)
+@pytest.mark.parametrize(("costs", "difference"), [((80.0, 72.0, 100.0), 0.25), ((80.0, 56.0, 84.0), -0.3)])
+def test_growth_is_told_against_the_first_step(costs: tuple[float, ...], difference: float) -> None:
+    sweep = {"series": {"ours": [point(10**place, cost) for place, cost in enumerate(costs)]}}
+    assert cpu_spread(sweep) == pytest.approx(difference)
 
 
 def test_the_table_leaves_blank_what_has_no_meaning() -> None:
