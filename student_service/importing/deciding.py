@@ -72,6 +72,12 @@ def look_up(conn: Connection, rows: Sequence[Mapping[str, Any]], *, lock: bool =
     return known, set(conn.execute(undone).scalars())
 
 
+def is_known(given: Mapping[str, Any], known: Known) -> bool:
+    """Whether a row is about a student there is."""
+    number, email = keys_in(given)
+    return (known.holder("student_number", number) if number else known.holder("email", email)) is not None
+
+
 def decide(terms: Terms, given: Mapping[str, Any], known: Known, undone: set[str]) -> Decision:
     """What becomes of a row whose fields are cleaned.
 

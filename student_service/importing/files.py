@@ -6,7 +6,7 @@ from typing import IO
 
 from student_service.importing.archive import Archive
 from student_service.importing.delimited import open_delimited
-from student_service.importing.roster import open_roster
+from student_service.importing.roster import as_mended, open_roster
 from student_service.importing.tables import FileTable, UnreadableFile
 from student_service.importing.workbook import open_workbook
 
@@ -27,7 +27,7 @@ def open_table(file: IO[bytes]) -> FileTable:
     if start.startswith(OLD_OFFICE):
         raise UnreadableFile("This is an old Excel file (.xls), or one with a password; save it as .xlsx or CSV.")
     if not start.startswith(ZIP):
-        return open_delimited(file)
+        return as_mended(open_delimited(file))
     archive = Archive(file)
     if "xl/workbook.xml" in archive:
         return open_workbook(archive)

@@ -1,7 +1,8 @@
 """OneRoster 1.2 as CSV files in a zip archive (1EdTech, CSV Binding 1.2.1): the users who are students.
 
 In bulk mode the archive is the whole roster; who isn't in it is left alone all the same. In delta mode it holds
-changes, and a user with the status ``tobedeleted`` is deleted, softly as always.
+changes: a user with the status ``tobedeleted`` is deleted, softly as always, and one whose roles haven't changed, so that
+they aren't in it, counts where we know the student.
 """
 
 from __future__ import annotations
@@ -9,12 +10,14 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 
 from student_service.importing.archive import Archive
 from student_service.importing.delimited import read_rows
 from student_service.importing.tables import FileTable, Row, UnreadableFile, checked
 from student_service.roster_format import FIELDS_OF_COLUMNS, ROLES_HEADER, USERS_HEADER
 
+NEEDED = ("sourcedId", "givenName", "familyName")
 GRADE = re.compile(r"0?([1-9]|1[0-2])")
 MAX_MANIFEST_LINES = 1_000
 
@@ -32,52 +35,80 @@ def open_roster(archive: Archive) -> FileTable:
     mode = manifest.get("file.users", "").strip()
     if mode not in ("bulk", "delta"):
         raise UnreadableFile("The archive has no users: file.users in manifest.csv is neither bulk nor delta.")
-    students = _students(archive)
+    is_delta = mode == "delta"
+    roles = Roles() if is_delta and "roles.csv" not in archive else _roles(archive)
     rows = _rows(archive, "users.csv")
     header = next(rows, Row(1, [])).cells
-    missing = [name for name in ("sourcedId", "givenName", "familyName") if name not in header]
+    missing = [name for name in NEEDED if name not in header]
     if missing:
         raise UnreadableFile(f"users.csv has no column {', '.join(missing)}.")
     return FileTable(
         "oneroster",
         header,
-        _marked(checked(rows), header, students, is_delta=mode == "delta"),
+        _marked(checked(rows), header, roles, is_delta=is_delta),
         fixed=FIELDS_OF_COLUMNS,
         is_neutralised=False,
     )
 
 
-def _students(archive: Archive) -> set[str]:
-    """The sourcedIds of the users who have the role of a student."""
+def as_mended(table: FileTable) -> FileTable:
+    """A CSV file, read as a roster's users if it is the file of those of its students that had errors."""
+    if table.header[:2] != ["line", "errors"] or not set(NEEDED) <= set(table.header):
+        return table
+    return replace(table, rows=_marked(table.rows, table.header, None, is_delta=False), fixed=FIELDS_OF_COLUMNS)
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Of whom ``roles.csv`` tells, by sourcedId: who is a student, who is or was one, and whoever is in it."""
+
+    students: set[str] = field(default_factory=set)
+    ever_students: set[str] = field(default_factory=set)
+    named: set[str] = field(default_factory=set)
+
+    def mark(self, user: str, *, is_gone: bool, is_delta: bool) -> str:
+        """What becomes of a user; "" for a student."""
+        if is_gone:
+            is_other = user in self.named and user not in self.ever_students
+            return "skip" if is_other else "delete" if is_delta else "bulk-delete"
+        if user in self.students:
+            return ""
+        return "known" if is_delta and user not in self.named else "skip"
+
+
+def _roles(archive: Archive) -> Roles:
     rows = _rows(archive, "roles.csv")
     header = next(rows, Row(1, [])).cells
     try:
         user, role, status = (header.index(name) for name in ("userSourcedId", "role", "status"))
     except ValueError:
         raise UnreadableFile(f"roles.csv has no header like {', '.join(ROLES_HEADER[:6])}, …") from None
-    return {
-        row.cells[user]
-        for row in checked(rows)
-        if len(row.cells) > max(user, role, status)
-        and row.cells[role] == "student"
-        and row.cells[status] != "tobedeleted"
-    }
+    roles = Roles()
+    for row in checked(rows):
+        if len(row.cells) <= max(user, role, status):
+            continue
+        roles.named.add(row.cells[user])
+        if row.cells[role] == "student":
+            roles.ever_students.add(row.cells[user])
+            if row.cells[status] != "tobedeleted":
+                roles.students.add(row.cells[user])
+    return roles
 
 
-def _marked(rows: Iterator[Row], header: list[str], students: set[str], *, is_delta: bool) -> Iterator[Row]:
+def _marked(rows: Iterator[Row], header: list[str], roles: Roles | None, *, is_delta: bool) -> Iterator[Row]:
+    """Rows with what becomes of them; without roles all are students."""
     place = {name: header.index(name) for name in USERS_HEADER if name in header}
     grades = place.get("grades")
     for row in rows:
         cells = row.cells + [""] * (len(header) - len(row.cells))
-        status = cells[place["status"]] if "status" in place else ""
-        mark = ""
-        if status == "tobedeleted":
-            mark = "delete" if is_delta else "bulk-delete"
-        elif cells[place["sourcedId"]] not in students:
-            mark = "skip"
+        is_gone = "status" in place and cells[place["status"]] == "tobedeleted"
+        if roles is not None:
+            mark = roles.mark(cells[place["sourcedId"]], is_gone=is_gone, is_delta=is_delta)
+        else:
+            mark = "bulk-delete" if is_gone else ""
         if grades is not None:
             cells[grades] = _year(cells[grades])
-        yield Row(row.line, cells, mark)
+        yield Row(row.line, cells, mark, row.cells)
 
 
 def _year(grades: str) -> str:

@@ -16,7 +16,7 @@ from student_service.batches import PREVIEW_LIFETIME, ROWS_LIFETIME, Batch
 from student_service.history import plain as plain_change
 from student_service.importing import columns
 from student_service.importing.archive import damage_told
-from student_service.importing.deciding import DELETES, Decision, Terms, decide, keys_in, look_up, plain
+from student_service.importing.deciding import DELETES, Decision, Terms, decide, is_known, keys_in, look_up, plain
 from student_service.importing.files import open_table
 from student_service.importing.tables import FileTable, Row, UnreadableFile
 from student_service.models import batch_rows
@@ -98,7 +98,7 @@ class _Reading:
         doubled = _doubled(conn, batch.id, rows, cleaned)
         staged, outcomes = [], []
         for index, (row, (given, wrong)) in enumerate(zip(rows, cleaned, strict=True)):
-            if row.mark == "skip":
+            if row.mark == "skip" or (row.mark == "known" and not is_known(given, known)):
                 decision = Decision("skipped")
             elif wrong or index in doubled:
                 decision = Decision("error", errors=[*wrong, *doubled.get(index, [])])
@@ -155,7 +155,7 @@ def _staged(batch: Batch, position: int, row: Row, given: dict[str, Any], decisi
         "outcome": decision.outcome,
         "student_number_key": number,
         "email_key": email,
-        "raw": row.cells if decision.outcome != "skipped" else None,
+        "raw": (row.original or row.cells) if decision.outcome != "skipped" else None,
         "given": plain(given) if is_kept else None,
         "changes": [plain_change(change) for change in decision.changes] or None,
         "errors": [error._asdict() for error in decision.errors] or None,

@@ -17,11 +17,14 @@ class UnreadableFile(ValueError):
 
 
 class Row(NamedTuple):
-    """One row of a file. ``mark`` is "delete" or "skip" where the file's format says so."""
+    """One row of a file. ``mark`` is "delete" or "skip" where the file's format says so, or "known": only about whom we
+    know already. ``original`` are the cells as they are in the file, where a format has others made of them.
+    """
 
     line: int
     cells: list[str]
     mark: str = ""
+    original: list[str] | None = None
 
 
 @dataclass(frozen=True)

@@ -62,21 +62,26 @@ def zipped(parts: dict[str, str | bytes]) -> bytes:
 
 
 def roster(
-    users: Sequence[dict[str, str]], *, mode: str = "bulk", version: str = "1.2", roles: dict[str, str] | None = None
+    users: Sequence[dict[str, str]],
+    *,
+    mode: str = "bulk",
+    version: str = "1.2",
+    roles: dict[str, str] | None = None,
+    has_roles: bool = True,
 ) -> bytes:
-    """A OneRoster archive; everybody is a student unless ``roles`` says otherwise (sourcedId → role)."""
+    """A OneRoster archive; everybody is a student unless ``roles`` says otherwise (sourcedId → role, "" for none)."""
     listed = [[user.get(name, "") for name in USERS] for user in users]
     has_role = [
         {"sourcedId": f"r{n}", "userSourcedId": user["sourcedId"], "roleType": "primary", "orgSourcedId": "o1",
          "role": (roles or {}).get(user["sourcedId"], "student")}
         for n, user in enumerate(users)
+        if (roles or {}).get(user["sourcedId"]) != ""
     ]  # fmt: skip
     manifest = [("propertyName", "value"), ("manifest.version", "1.0"), ("oneroster.version", version)]
-    manifest += [("file.users", mode), ("file.roles", mode), ("file.orgs", "absent")]
-    return zipped(
-        {
-            "manifest.csv": csv_text(manifest),
-            "users.csv": csv_text([USERS, *listed]),
-            "roles.csv": csv_text([ROLES, *([role.get(name, "") for name in ROLES] for role in has_role)]),
-        }
-    )
+    manifest += [("file.users", mode), ("file.roles", mode if has_roles else "absent"), ("file.orgs", "absent")]
+    parts: dict[str, str | bytes] = {
+        "manifest.csv": csv_text(manifest),
+        "users.csv": csv_text([USERS, *listed]),
+        "roles.csv": csv_text([ROLES, *([role.get(name, "") for name in ROLES] for role in has_role)]),
+    }
+    return zipped({name: part for name, part in parts.items() if has_roles or name != "roles.csv"})
