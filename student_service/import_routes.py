@@ -80,7 +80,10 @@ def read_options(given: dict[str, str]) -> Asked:
 
 
 def _mapping(text: str, errors: list[FieldError]) -> dict[str, str | None]:
-    mapping = parse_json(text.encode())
+    try:
+        mapping = parse_json(text.encode())
+    except Unprocessable:
+        mapping = None
     if not isinstance(mapping, dict) or not all(field is None or isinstance(field, str) for field in mapping.values()):
         errors.append(FieldError("mapping", "must be a JSON object from column names to fields or null"))
         return {}

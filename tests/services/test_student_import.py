@@ -229,7 +229,7 @@ def test_columns_go_where_the_mapping_says(client: TestClient) -> None:
         ({"mapping": "[]"}, "mapping"),
         ({"mapping": '{"a": 1}'}, "mapping"),
         ({"mapping": '{"a": "shoe_size"}'}, "mapping"),
-        ({"mapping": "{"}, "body"),
+        ({"mapping": "{"}, "mapping"),
     ],
 )
 def test_what_is_asked_wrongly_is_422(client: TestClient, asked: dict[str, Any], field: str) -> None:
