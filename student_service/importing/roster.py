@@ -1,8 +1,8 @@
 """OneRoster 1.2 as CSV files in a zip archive (1EdTech, CSV Binding 1.2.1): the users who are students.
 
 In bulk mode the archive is the whole roster; who isn't in it is left alone all the same. In delta mode it holds
-changes: a user with the status ``tobedeleted`` is deleted, softly as always, and one whose roles haven't changed, so that
-they aren't in it, counts where we know the student.
+changes: a user with the status ``tobedeleted`` is deleted, softly as always, and one whose roles haven't changed, so
+that they aren't in it, counts where we know the student.
 """
 
 from __future__ import annotations
