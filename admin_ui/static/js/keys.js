@@ -68,13 +68,14 @@ const act = (event) => {
 
 // From the search down to what it found.
 document.addEventListener("keydown", (event) => {
-  if (event.key !== "ArrowDown" || !(event.target instanceof Element) || !event.target.matches('[data-key="/"]')) return;
+  if (!isOn() || event.key !== "ArrowDown" || !(event.target instanceof Element) || !event.target.matches('[data-key="/"]')) return;
   if (!document.querySelector("[data-open-row]")) return;
   event.preventDefault();
   move(1);
 });
 
 document.addEventListener("keydown", (event) => {
+  if (!isOn()) return;
   if ((event.ctrlKey || event.metaKey) && event.key === "Enter") {
     const foot = document.activeElement?.closest("form[data-save]")?.querySelector(".form-foot");
     const save = (event.shiftKey && foot?.querySelector('[name="another"]')) || foot?.querySelector(".btn-primary");
@@ -84,7 +85,7 @@ document.addEventListener("keydown", (event) => {
     }
     return;
   }
-  if (!isOn() || document.querySelector("dialog[open]")) return;
+  if (document.querySelector("dialog[open]")) return;
   if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") {
     event.preventDefault();
     openPalette();
