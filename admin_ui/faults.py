@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from urllib.parse import quote
 
+import orjson
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -20,7 +21,7 @@ from admin_ui.kept_form import KeptForm
 from admin_ui.session_store import StoreAway
 from admin_ui.sign_in_form import SignInForm, sign_in_page
 from admin_ui.view import render
-from admin_ui.visitor import NotSignedIn, cookie_name, current_session, drop_session_cookie, services_of
+from admin_ui.visitor import NotSignedIn, StaleForm, cookie_name, current_session, drop_session_cookie, services_of
 from servicekit.app import problem_response
 from servicekit.logs import get_logger
 from servicekit.middleware import CatchErrors
@@ -80,6 +81,8 @@ async def answer_for(request: Request, error: Exception) -> Response:
     """The answer that tells a person of an error."""
     if isinstance(error, NotSignedIn | SessionEnded):
         return await ask_to_sign_in(request, ended=isinstance(error, SessionEnded))
+    if isinstance(error, StaleForm):
+        return await ask_to_send_again(request, error)
     if isinstance(error, Refused):
         return await show(request, Fault(error.status, error.detail, error.request_id, error.retry_after, error.errors))
     if isinstance(error, HTTPException):
@@ -112,6 +115,24 @@ async def ask_to_sign_in(request: Request, *, ended: bool) -> Response:
     return response
 
 
+async def ask_to_send_again(request: Request, stale: StaleForm) -> Response:
+    """The form of a page that is older than the session, to be sent again with the token of now.
+
+    Only where the browser says that one of our pages sent it.
+    """
+    session = await current_session(request)
+    if session is None or request.headers.get("sec-fetch-site") != "same-origin":
+        request.scope["state"].pop("form", None)
+        return await show(request, Fault(stale.status_code, str(stale.detail)))
+    if is_htmx(request):
+        return Response("", 403, {"HX-Trigger": orjson.dumps({"form-is-older": {"csrf": session.csrf}}).decode()})
+    kept = await KeptForm.of_failed(request)
+    request.scope["state"].pop("form", None)
+    if not kept.to:
+        return await show(request, Fault(stale.status_code, str(stale.detail)))
+    return render(request, "sign_in/kept.html", status=403, kept_to=kept.to, kept=kept.fields)
+
+
 async def show(request: Request, fault: Fault) -> Response:
     """A page for a failure, or for a script the message alone."""
     try:
@@ -120,7 +141,8 @@ async def show(request: Request, fault: Fault) -> Response:
         request.scope["state"]["session"] = None
     case = CASES.get(fault.status, UNEXPECTED)
     template = "errors/message.html" if is_htmx(request) else "errors/page.html"
-    response = render(request, template, status=fault.status, case=case, fault=fault)
+    kept = await KeptForm.of_failed(request)
+    response = render(request, template, status=fault.status, case=case, fault=fault, kept=kept)
     if fault.retry_after:
         response.headers["Retry-After"] = str(fault.retry_after)
     return response

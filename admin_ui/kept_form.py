@@ -1,4 +1,5 @@
-"""A form that came when nobody was signed in any more: carried through the sign-in page, so that nothing typed is lost.
+"""A form that came when nobody was signed in any more, or that met an error: carried through the sign-in page, or kept
+on the error's, so that nothing typed is lost.
 
 It is not sent by itself afterwards: the person sees that it waits, and sends it.
 """
@@ -12,10 +13,14 @@ from fastapi import Request
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 
-from admin_ui.browser import HOME, SIGN_IN, safe_target
+from admin_ui.browser import HOME, SIGN_IN, is_htmx, safe_target
 
 PREFIX = "kept."
 NEVER_KEPT = ("csrf", "password")
+# What forms carry along for themselves.
+NOT_TYPED = frozenset(
+    "action etag everywhere id key leave_out matching next original restore state theirs total yours".split()
+)
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,15 @@ class KeptForm:
             if isinstance(value, str) and not any(word in name for word in NEVER_KEPT)
         ]
         return cls(to, tuple(kept)) if kept else cls()
+
+    @classmethod
+    async def of_failed(cls, request: Request) -> Self:
+        """What was typed into a form of ours that could not be done; nothing when a script asked, which keeps it."""
+        form = request.scope["state"].get("form")
+        if form is None or is_htmx(request) or not all(isinstance(value, str) for value in form.values()):
+            return cls()
+        kept = await cls.of_request(request)
+        return kept if any(value and name not in NOT_TYPED for name, value in kept.fields) else cls()
 
     @classmethod
     def carried(cls, form: FormData) -> Self:

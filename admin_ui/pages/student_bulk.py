@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl
 from fastapi import APIRouter, Request, Response
 from starlette.datastructures import FormData
 
+from admin_ui.attempt import FOR_THE_MOMENT
 from admin_ui.browser import go_to, is_htmx
 from admin_ui.gateway_client import GatewayAway, Refused
 from admin_ui.listing import PATH, ListState
@@ -105,7 +106,7 @@ async def apply(request: Request, visitor: SignedIn, form: Form) -> Response:
             "POST", "/students/bulk", json=choice.body(), headers={"Idempotency-Key": choice.key}
         )
     except Refused as refused:
-        if refused.status in (409, 422) or (refused.status in (429, 503, 504) and not is_htmx(request)):
+        if refused.status in (409, 422) or (refused.status in FOR_THE_MOMENT and not is_htmx(request)):
             return await _ask(request, visitor, choice, refused)
         raise
     except GatewayAway:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
+from admin_ui.attempt import FOR_THE_MOMENT
 from admin_ui.browser import go_to, is_htmx
 from admin_ui.gateway_client import GatewayAway, Refused
 from admin_ui.pages.student_record import read_student, record_path
@@ -40,7 +41,7 @@ async def change(request: Request, visitor: SignedIn, form: Form, student_id: UU
             "POST", f"/students/{student_id}/status", json=body, headers={"Idempotency-Key": given["key"][:64] or "-"}
         )
     except Refused as refused:
-        if refused.status in (409, 422) or (refused.status in (429, 503, 504) and not is_htmx(request)):
+        if refused.status in (409, 422) or (refused.status in FOR_THE_MOMENT and not is_htmx(request)):
             given["key"] = str(uuid.uuid4())
             return await _form(request, visitor, student, given, refused)
         raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import SignIn
@@ -98,6 +99,42 @@ def test_shortcuts_and_the_palette_find_a_student_and_can_be_turned_off(world: U
     page.keyboard.press("n")
     expect(page.locator("#help")).to_be_hidden()
     assert page.url.endswith("/admin/students")
+    page.goto(f"/admin/students/{student['id']}/edit")
+    page.fill("#f-notes", "Not to be saved by a key.")
+    page.keyboard.press("Control+Enter")
+    page.wait_for_timeout(500)
+    assert page.url.endswith("/edit")
+    assert world.read(student)["notes"] is None
+    page.locator(".form-foot .btn-primary").click()
+    expect(page.locator("#toasts")).to_contain_text("Saved.")
+
+
+@pytest.mark.parametrize("javascript", [True, False], ids=["script", "plain"])
+def test_a_form_from_before_one_signed_in_anew_loses_nothing(world: UiWorld, sign_in: SignIn, javascript: bool) -> None:
+    student = world.student()
+    rita = sign_in("rita", javascript=javascript)
+    rita.expect(403)
+    page = rita.page
+    page.goto(f"/admin/students/{student['id']}/edit")
+    page.fill("#f-notes", "Typed for an hour.")
+    other = page.context.new_page()
+    other.goto("/admin/students")
+    other.locator("summary.account").click()
+    other.get_by_role("button", name="Sign out", exact=True).click()
+    other.wait_for_url("**/admin/login**")
+    other.fill("#username", "rita")
+    other.fill("#password", PASSWORD)
+    other.click("button.btn-primary")
+    other.wait_for_url("**/admin/")
+    page.locator(".form-foot .btn-primary").click()
+    if javascript:
+        expect(page.locator("#problems")).to_contain_text("save once more")
+        expect(page.locator("#f-notes")).to_have_value("Typed for an hour.")
+        page.locator(".form-foot .btn-primary").click()
+    else:
+        page.click("text=Send it now")
+    expect(page.locator("#toasts")).to_contain_text("Saved.")
+    assert world.read(student)["notes"] == "Typed for an hour."
 
 
 def test_a_lost_connection_keeps_the_form_and_says_so(world: UiWorld, sign_in: SignIn) -> None:

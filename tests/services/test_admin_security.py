@@ -335,3 +335,35 @@ def test_a_form_that_cannot_be_saved_now_is_shown_again_with_all_that_was_typed(
     assert 'value="Typed"' in answer.text
     assert "for an hour" in answer.text
     assert "Not saved yet" in answer.text
+
+
+@pytest.mark.parametrize("status", [403, 404, 409, 500, 502])
+def test_what_was_typed_is_kept_whatever_a_form_is_answered(registrar: Person, status: int) -> None:
+    registrar.gateway.refuses(f"POST {API}/status", status)
+    answer = registrar.post(f"{RECORD}/status", status="on_leave", on="2026-09-01", reason="A term abroad")
+    assert answer.status_code == status
+    assert "A term abroad" in answer.text
+    assert f'action="{RECORD}/status"' in answer.text
+    assert registrar.csrf in answer.text
+
+
+def test_a_form_that_is_older_than_the_session_can_be_sent_again(registrar: Person) -> None:
+    old = registrar.csrf
+    registrar.client.post("/admin/logout", data={"csrf": old})
+    registrar.sign_in("registrar")
+    typed = {"csrf": old, "reason": "A term abroad"}
+
+    def post(**headers: str) -> Any:
+        return registrar.client.post(f"{RECORD}/status", data=typed, headers=headers)
+
+    again = post(**{"sec-fetch-site": "same-origin"})
+    assert again.status_code == 403
+    assert "A term abroad" in again.text
+    assert registrar.csrf in again.text
+    by_script = post(**{"sec-fetch-site": "same-origin", "hx-request": "true"})
+    assert by_script.status_code == 403
+    assert registrar.csrf in by_script.headers["hx-trigger"]
+    unknown = post()
+    assert unknown.status_code == 403
+    assert "A term abroad" not in unknown.text
+    assert not registrar.gateway.calls(f"POST {API}/status")

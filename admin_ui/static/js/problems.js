@@ -47,7 +47,7 @@ const FROM_GATEWAY = {
 document.addEventListener("htmx:response:error", (event) => {
   const { ctx } = event.detail;
   const { status, headers } = ctx.response;
-  if (status === 401 && ctx.hx?.trigger) return; // "sign-in-again" does it
+  if ((status === 401 || status === 403) && ctx.hx?.trigger) return; // "sign-in-again" or "form-is-older" does it
   if (ctx.sourceElement?.hasAttribute(`hx-status:${status}`) && headers.get("content-type")?.startsWith("text/html")) return;
   const wait = Number(headers.get("retry-after")) || 0;
   let requestId = headers.get("x-request-id") ?? "";
@@ -86,8 +86,17 @@ document.addEventListener("htmx:after:swap", () => {
   if (username && !username.value) username.value = document.getElementById("sign-in-again").dataset.username;
 });
 
+const renew = (csrf) => {
+  for (const input of document.querySelectorAll('input[name="csrf"]')) input.value = csrf;
+};
+
+document.addEventListener("form-is-older", (event) => {
+  renew(event.detail.csrf);
+  show("Not saved yet", "You have signed in anew since this page was opened. What you typed is still here: save once more.");
+});
+
 document.addEventListener("signed-in-again", (event) => {
-  for (const input of document.querySelectorAll('input[name="csrf"]')) input.value = event.detail.csrf;
+  renew(event.detail.csrf);
   document.getElementById("sign-in-again")?.close();
   document.querySelector("[data-save] .form-foot .btn-primary")?.focus();
 });
