@@ -18,9 +18,10 @@ from admin_ui.browser import HOME, SIGN_IN, is_htmx, safe_target
 PREFIX = "kept."
 NEVER_KEPT = ("csrf", "password")
 # What forms carry along for themselves.
-NOT_TYPED = frozenset(
-    "action etag everywhere id key leave_out matching next original restore state theirs total yours".split()
-)
+NOT_TYPED = (
+    "action", "etag", "everywhere", "id", "key", "leave_out", "matching", "next", "original", "restore", "state",
+    "theirs", "total", "yours",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -14,56 +14,19 @@ import redis
 
 from admin_ui.browser import safe_target
 from tests.support.scripted_gateway import (
-    MOMENT,
     OWN_ID,
     SCOPES,
     TOKENS,
     Person,
     ScriptedGateway,
-    a_page,
     a_user,
     admin_ui_client,
     token_in,
 )
+from tests.support.scripted_student import API, RECORD, STUDENT, answers_about
 
-STUDENT = "0199dddd-0000-7000-8000-000000000001"
-RECORD = f"/admin/students/{STUDENT}"
-API = f"/students/{STUDENT}"
 SCRIPT = "\"><script>alert(1)</script><img src=x onerror=alert(2)>'{{7*7}}${7*7}"
 COOKIE = "matricula"
-
-
-def a_student(text: str = "Ada") -> dict[str, Any]:
-    names = ("first_name", "middle_name", "last_name", "preferred_name", "email", "phone", "program", "notes")
-    guardian = dict.fromkeys(("name", "relation", "email", "phone"), text)
-    return {
-        **dict.fromkeys(names, text),
-        "id": STUDENT,
-        "student_number": text,
-        "status": "enrolled",
-        "year": 3,
-        "guardians": [guardian],
-        **dict.fromkeys(("date_of_birth", "enrolled_on", "deleted_at")),
-        "version": 1,
-        "created_at": MOMENT,
-        "updated_at": MOMENT,
-        "created_by": text,
-        "updated_by": text,
-    }
-
-
-def answers_about(gateway: ScriptedGateway, text: str) -> None:
-    student, by = a_student(text), {"id": OWN_ID, "username": text}
-    changes = [{"field": name, "old": text, "new": text} for name in ("notes", "program", text)]
-    told = {"id": "e", "version": 1, "at": MOMENT, "by": by, "reason": text, "batch_id": None, "request_id": text}
-    stats = {"total": 1, "deleted": 0, "by_status": {"enrolled": 1}, "by_program": [{"program": text, "count": 1}]}
-    gateway.says("GET /students/", body=a_page(student))
-    gateway.says("GET /students/stats", body=stats | {"by_year": [{"year": 3, "count": 1}]})
-    gateway.says(f"GET {API}", body=student, etag='"v1"')
-    gateway.says(f"GET {API}/history", body=a_page({**told, "action": "updated", "changes": changes}))
-    event = {"action": "updated", "status": "enrolled", "previous_status": None, "on": "2026-09-01"}
-    gateway.says(f"GET {API}/timeline", body=a_page({**told, **event}))
-    gateway.says("POST /auth/logout", 204)
 
 
 @pytest.fixture
@@ -320,50 +283,3 @@ def test_every_refusal_of_the_gateway_is_a_page_with_the_request_to_quote(regist
     assert (f'href="{RECORD}"' in answer.text) == (status in {429, 500, 503, 504}), "what passes is worth another try"
     part = registrar.get(RECORD, **{"hx-request": "true"})
     assert part.text.lstrip().startswith('<div class="fault-message"')
-
-
-@pytest.mark.parametrize("status", [429, 500, 503, 504])
-def test_a_form_that_cannot_be_saved_now_is_shown_again_with_all_that_was_typed(registrar: Person, status: int) -> None:
-    registrar.gateway.refuses(f"PATCH {API}", status, retry_after=5)
-    form = registrar.get(f"{RECORD}/edit").text
-    hidden = dict(re.findall(r'name="(etag|key)" value="([^"]*)"', form))
-    original = re.search(r'name="original" value="([^"]*)"', form)
-    assert original is not None
-    fields = {"original": original[1].replace("&#34;", '"'), "first_name": "Typed", "notes": "for an hour", **hidden}
-    answer = registrar.post(f"{RECORD}/edit", **fields)
-    assert answer.status_code == status
-    assert 'value="Typed"' in answer.text
-    assert "for an hour" in answer.text
-    assert "Not saved yet" in answer.text
-
-
-@pytest.mark.parametrize("status", [403, 404, 409, 500, 502])
-def test_what_was_typed_is_kept_whatever_a_form_is_answered(registrar: Person, status: int) -> None:
-    registrar.gateway.refuses(f"POST {API}/status", status)
-    answer = registrar.post(f"{RECORD}/status", status="on_leave", on="2026-09-01", reason="A term abroad")
-    assert answer.status_code == status
-    assert "A term abroad" in answer.text
-    assert f'action="{RECORD}/status"' in answer.text
-    assert registrar.csrf in answer.text
-
-
-def test_a_form_that_is_older_than_the_session_can_be_sent_again(registrar: Person) -> None:
-    old = registrar.csrf
-    registrar.client.post("/admin/logout", data={"csrf": old})
-    registrar.sign_in("registrar")
-    typed = {"csrf": old, "reason": "A term abroad"}
-
-    def post(**headers: str) -> Any:
-        return registrar.client.post(f"{RECORD}/status", data=typed, headers=headers)
-
-    again = post(**{"sec-fetch-site": "same-origin"})
-    assert again.status_code == 403
-    assert "A term abroad" in again.text
-    assert registrar.csrf in again.text
-    by_script = post(**{"sec-fetch-site": "same-origin", "hx-request": "true"})
-    assert by_script.status_code == 403
-    assert registrar.csrf in by_script.headers["hx-trigger"]
-    unknown = post()
-    assert unknown.status_code == 403
-    assert "A term abroad" not in unknown.text
-    assert not registrar.gateway.calls(f"POST {API}/status")
