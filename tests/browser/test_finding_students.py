@@ -96,3 +96,20 @@ def test_on_a_phone_a_compact_card_has_its_checkbox_beside_the_name(world: UiWor
     assert name
     assert box["x"] < name["x"]
     assert name["y"] - 12 < box["y"] < name["y"] + name["height"]
+
+
+def test_days_and_times_read_alike_and_an_address_breaks_behind_its_at(world: UiWorld, sign_in: SignIn) -> None:
+    student = world.student(email="maximiliane.oberhuber@northfield.example", enrolled_on="2026-09-01")
+    page = sign_in("rita", width=390).page
+    page.goto(f"/admin/students/{student['id']}")
+    expect(page.locator("dd", has_text="1 Sep 2026")).to_be_visible()
+    for time in page.locator("time").all_inner_texts():
+        assert re.fullmatch(r"\d{1,2} [A-Z][a-z]{2} \d{4}, \d\d:\d\d", time)
+    parts = page.locator('dd a[href^="mailto:"] bdi').evaluate(
+        """bdi => [...bdi.childNodes].filter(node => node.nodeType === Node.TEXT_NODE).map(node => {
+            const range = document.createRange();
+            range.selectNodeContents(node);
+            return [node.data, new Set([...range.getClientRects()].map(box => box.top)).size];
+        })"""
+    )
+    assert parts == [["maximiliane.oberhuber@", 1], ["northfield.example", 1]]
