@@ -20,6 +20,10 @@ REPOSITORY = Path(__file__).resolve().parent.parent.parent
 LENIENT = "[default]\nfailure_ratio = 0\ndropped_ratio = 0\np99_ms = 20000\n[scenarios.gateway-overhead]\n"
 """Objectives that a right system meets however busy the machine is."""
 
+ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith(("LOCUST", "COV", "PYTEST"))}
+"""What our processes get. A copy: some are started by threads, while pytest writes each test's name into the real one,
+and a process that is started at that moment fails with "Bad address"."""
+
 COUNTING = 1
 """Lists that a run asks for by itself: how many students are there?"""
 
@@ -52,9 +56,8 @@ def run_locust(
         "--run-time", f"{seconds}s", "--spawn-rate", "50", "--slo", str(objectives), "--reports", str(folder),
         "--report-name", "run", *arguments,
     ]  # fmt: skip
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("LOCUST", "COV"))}
     done = subprocess.run(
-        command, cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        command, cwd=REPOSITORY, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         timeout=90, check=False, stdin=subprocess.DEVNULL,
     )  # fmt: skip
     written = (folder / "run.json").exists()
@@ -66,7 +69,8 @@ def run_locust(
 def separate_workers(port: int, count: int) -> Iterator[list[subprocess.Popen[bytes]]]:
     """Workers for a master at this port, started each by its own command, as on other machines."""
     command = [sys.executable, "-m", "locust", "-f", ONE_FILE, "--worker", "--master-port", str(port)]
-    started = [subprocess.Popen([*command, "--loglevel", "ERROR"], cwd=REPOSITORY) for _ in range(count)]
+    command += ["--loglevel", "ERROR"]
+    started = [subprocess.Popen(command, cwd=REPOSITORY, env=ENVIRONMENT) for _ in range(count)]
     try:
         yield started
     finally:
@@ -79,7 +83,8 @@ def separate_workers(port: int, count: int) -> Iterator[list[subprocess.Popen[by
 def load_target(fault: str = "") -> Iterator[str]:
     """The URL of a system with this fault."""
     port = free_port()
-    process = subprocess.Popen([sys.executable, "-m", "tests.support.load_target", str(port), fault], cwd=REPOSITORY)
+    command = [sys.executable, "-m", "tests.support.load_target", str(port), fault]
+    process = subprocess.Popen(command, cwd=REPOSITORY, env=ENVIRONMENT)
     url = f"http://127.0.0.1:{port}"
     try:
         until(lambda: answers(f"{url}/counted"), timeout=30)
