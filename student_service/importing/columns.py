@@ -16,6 +16,7 @@ from student_service.neutral import restored
 from student_service.rules import FIELDS, GUARDIAN_FIELDS, MAX_GUARDIANS
 
 NUMBERED = re.compile(r"guardian_([1-9][0-9]?)_([a-z]+)")
+NUMBERED_ALIKE = re.compile(r"(.+) \([0-9]+\)", re.DOTALL)
 LINE_BREAKS = re.compile(r"[\r\n\t]+")
 PLAIN_FIELDS = tuple(name for name in FIELDS if name != "guardians")
 TARGETS = PLAIN_FIELDS + tuple(
@@ -70,7 +71,19 @@ def guessed(table: FileTable, mapping: Mapping[str, str | None]) -> list[str | N
     header = [_plain(name) for name in table.header]
     if table.fixed is not None:
         return [said.get(name, table.fixed.get(raw)) for raw, name in zip(table.header, header, strict=True)]
-    return [said[name] if name in said else _known(name) for name in header]
+    fields: list[str | None] = []
+    for raw, name in zip(table.header, header, strict=True):
+        if raw in mapping:  # said of this very column, not of one that is only called alike
+            fields.append(mapping[raw])
+        else:
+            fields.append(said[name] if name in said else _known(_unnumbered(raw, table.header)))
+    return fields
+
+
+def _unnumbered(raw: str, header: Sequence[str]) -> str:
+    """A column's name without the number that it got because another one has the same name."""
+    numbered = NUMBERED_ALIKE.fullmatch(raw)
+    return _plain(numbered[1] if numbered is not None and numbered[1] in header else raw)
 
 
 def _plain(name: str) -> str:

@@ -71,4 +71,18 @@ def with_header(format: str, rows: Iterator[Row]) -> FileTable:
     first = next(rows, None)
     if first is None:
         raise UnreadableFile("The file is empty.")
-    return FileTable(format, [name.strip() for name in first.cells], rows)
+    return FileTable(format, told_apart([name.strip() for name in first.cells]), rows)
+
+
+def told_apart(names: list[str]) -> list[str]:
+    """Names of columns of which none is there twice: a later one of the same name gets a number."""
+    seen = set(names)
+    found: list[str] = []
+    for name in names:
+        unique, count = name, 1
+        while name and unique in found:
+            count += 1
+            numbered = f"{name} ({count})"
+            unique = unique if numbered in seen else numbered
+        found.append(unique)
+    return found
