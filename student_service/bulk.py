@@ -157,7 +157,8 @@ def begin(conn: Connection, change: BulkChange, actor: Actor, work: Work) -> str
         conn.execute(insert(batch_rows).from_select(["batch_id", "position", "student_id", "outcome"], chosen))
         count = conn.execute(select(func.count()).where(r.batch_id == batch_id)).scalar_one()
     if change.expected is not None and change.expected != count:
-        raise Conflict(f"The change would be of {count} students, not of {change.expected}.", matching=count)
+        whom = "1 student" if count == 1 else f"{count:,} students"
+        raise Conflict(f"The change would be of {whom}, not of {change.expected:,}.", matching=count)
     batches.hold(conn, batch_id, work.runner, work.now(), rows_total=count, rows_read=count)
     return batch_id
 

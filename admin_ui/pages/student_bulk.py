@@ -6,7 +6,7 @@ The list's bar leads to a page that says what will happen and asks what is neede
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 from urllib.parse import parse_qsl
 
@@ -106,6 +106,10 @@ async def apply(request: Request, visitor: SignedIn, form: Form) -> Response:
             "POST", "/students/bulk", json=choice.body(), headers={"Idempotency-Key": choice.key}
         )
     except Refused as refused:
+        matching = refused.members.get("matching")
+        if refused.status == 409 and choice.matching and type(matching) is int:
+            # The list has changed meanwhile: whoever has read how many they are now may go on.
+            choice = replace(choice, expected=matching, key=str(uuid.uuid4()))
         if refused.status in (409, 422) or (refused.status in FOR_THE_MOMENT and not is_htmx(request)):
             return await _ask(request, visitor, choice, refused)
         raise

@@ -69,3 +69,15 @@ def test_a_form_that_is_older_than_the_session_can_be_sent_again(registrar: Pers
     assert unknown.status_code == 403
     assert "A term abroad" not in unknown.text
     assert not registrar.gateway.calls(f"POST {API}/status")
+
+
+def test_a_list_that_changed_meanwhile_can_be_changed_all_the_same(registrar: Person) -> None:
+    refused = {"title": "Conflict", "status": 409, "detail": "The change would be of 282 students.", "matching": 282}
+    registrar.gateway.says("POST /students/bulk", 409, refused)
+    form = {"action": "year", "matching": "1", "total": "281", "state": "status=enrolled", "new_year": "7"}
+    answer = registrar.post("/admin/students/bulk/apply", **form, key="first")
+    assert answer.status_code == 409
+    assert "The change would be of 282 students." in answer.text
+    again = dict(re.findall(r'name="(total|key|new_year)"[^>]*? value="([^"]*)"', answer.text))
+    assert (again["total"], again["new_year"]) == ("282", "7")
+    assert again["key"] != "first"
