@@ -219,18 +219,6 @@ def test_columns_go_where_the_mapping_says(client: TestClient) -> None:
     assert (student["first_name"], student["year"]) == ("Zoë", 9)
 
 
-@pytest.mark.parametrize("second", ["email", "E-Mail"])
-def test_of_columns_that_are_called_alike_the_mapping_says_which_one_counts(client: TestClient, second: str) -> None:
-    header, row = ["first_name", "last_name", "email", second], ["Zoë", "Ott", "z@x.org", "parents@x.org"]
-    refused = send(client, row, header=header, status=422)
-    assert "Two columns go to email" in refused["detail"]
-    names = [column["column"] for column in refused["batch"]["columns"]]
-    assert len(set(names)) == 4
-    send(client, row, header=header, mapping=orjson.dumps({names[2]: None, names[3]: "email"}).decode())
-    [student] = everyone(client).values()
-    assert student["email"] == "parents@x.org"
-
-
 @pytest.mark.parametrize(
     ("asked", "field"),
     [

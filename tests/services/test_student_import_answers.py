@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from starlette.testclient import TestClient
 
@@ -73,6 +74,18 @@ def test_a_mapping_counts_for_what_a_refused_file_says(client: TestClient) -> No
     assert answer.status_code == 422
     fields = {use["column"]: use["field"] for use in answer.json()["batch"]["columns"]}
     assert fields == {"Surname": "last_name", "Mail 1": "email", "Mail 2": "email"}
+
+
+@pytest.mark.parametrize("second", ["email", "E-Mail"])
+def test_of_columns_that_are_called_alike_the_mapping_says_which_one_counts(client: TestClient, second: str) -> None:
+    table = [["first_name", "last_name", "email", second], ["Zoë", "Ott", "z@x.org", "parents@x.org"]]
+    refused = send(client, table)
+    assert (refused.status_code, "Two columns go to email" in refused.text) == (422, True)
+    names = [use["column"] for use in refused.json()["batch"]["columns"]]
+    assert len(set(names)) == 4
+    mapped = send(client, table, mapping=orjson.dumps({names[2]: None, names[3]: "email"}).decode())
+    assert mapped.status_code == 201, mapped.text
+    assert client.get("/students").json()["items"][0]["email"] == "parents@x.org"
 
 
 def test_whom_an_undo_left_can_be_read_page_by_page(client: TestClient) -> None:
