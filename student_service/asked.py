@@ -38,7 +38,8 @@ Writer = Annotated[Claims, Depends(may_write)]
 
 def actor_of(request: Request, caller: Claims) -> Actor:
     """Who changes something in this request."""
-    return Actor(caller.sub, caller.username, request_id(request.scope), request.app.state.clock())
+    state = request.app.state
+    return Actor(caller.sub, caller.username, request_id(request.scope), state.clock(), zone=state.zone)
 
 
 def _body(*media_types: str) -> Callable[..., Any]:

@@ -76,7 +76,7 @@ def change_many(request: Request, caller: Writer, body: Body, idempotency_key: I
     `Location`. A bulk change can be undone where nobody has changed the student since.
     """
     actor = actor_of(request, caller)
-    change = bulk.read_bulk(body, actor.now.date())
+    change = bulk.read_bulk(body, actor.today)
     runner = runner_of(request)
 
     def effect(conn: Connection) -> Answer:

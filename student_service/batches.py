@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
 from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
@@ -65,9 +65,9 @@ class Batch:
     seen_at: datetime | None
     rows_expire_at: datetime | None
 
-    def actor(self) -> Actor:
+    def actor(self, zone: tzinfo) -> Actor:
         """Who asked for it, as the history is to say."""
-        return Actor(self.user_id, self.username, self.request_id, self.created_at, self.id)
+        return Actor(self.user_id, self.username, self.request_id, self.created_at, self.id, zone)
 
 
 class LostHold(Exception):

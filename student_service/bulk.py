@@ -183,7 +183,7 @@ def _step(work: Work, conn: Connection, batch: Batch) -> bool:
             edits.append(edit)
         errors = None if error is None else [error._asdict()]
         told.append({"batch_id": batch.id, "position": row.position, "outcome": outcome, "errors": errors})
-    many.update_all(conn, edits, batch.actor())
+    many.update_all(conn, edits, batch.actor(work.zone))
     update_rows(conn, batch_rows, told, found_by=ROW)
     counts = batches.add_counts(batch.counts, (one["outcome"] for one in told))
     batches.hold(conn, batch.id, work.runner, work.now(), rows_applied=rows[-1].position, counts=counts)

@@ -67,7 +67,8 @@ def export_students(
     selection = Selection(filters, Order.of(sort), _fields(fields))
     now = request.app.state.clock()
     media_type, name = FORMATS[format]
-    headers = {"Content-Disposition": f'attachment; filename="{name.format(day=now.date())}"', **PRIVATE}
+    today = now.astimezone(request.app.state.zone).date()
+    headers = {"Content-Disposition": f'attachment; filename="{name.format(day=today)}"', **PRIVATE}
     if request.method == "HEAD":
         return Response(media_type=media_type, headers=headers)
     log.info("students_exported", format=format)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, tzinfo
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, func, select
@@ -23,13 +23,19 @@ c = history.c
 
 @dataclass(frozen=True)
 class Actor:
-    """Who changes something, in which request and when."""
+    """Who changes something, in which request and when; ``zone`` is where the school is."""
 
     user_id: str
     username: str
     request_id: str
     now: datetime
     batch_id: str | None = None
+    zone: tzinfo = UTC
+
+    @property
+    def today(self) -> date:
+        """The day it is at the school."""
+        return self.now.astimezone(self.zone).date()
 
 
 @dataclass(frozen=True)
@@ -57,7 +63,7 @@ def entry(
         "request_id": actor.request_id,
         "changes": [plain(change) for change in changes],
         "status": status,
-        "status_on": (why.on or actor.now.date()) if status else None,
+        "status_on": (why.on or actor.today) if status else None,
         "reason": why.reason,
         "batch_id": actor.batch_id,
     }

@@ -50,7 +50,9 @@ def create_app(
         try:
             await run_in_threadpool(migrate, database, MIGRATIONS)
             await run_in_threadpool(search.prepare, database)
-            app.state.runner = runner = Runner(database, work_on=processing.work_on, fail=processing.fail)
+            app.state.runner = runner = Runner(
+                database, zone=settings.zone, work_on=processing.work_on, fail=processing.fail
+            )
             runner.start()
             try:
                 yield
@@ -71,6 +73,7 @@ def create_app(
     )
     app.state.database = database
     app.state.clock = clock
+    app.state.zone = settings.zone
     # The words below /students come before its ids.
     for router in (import_routes.router, export_routes.router, batch_routes.router, routes.router):
         app.include_router(router)

@@ -81,7 +81,7 @@ def create_student(request: Request, caller: Writer, body: Body, idempotency_key
     """
     actor = actor_of(request, caller)
     with told_by_field():
-        fields = rules.clean_whole(body, actor.now.date())
+        fields = rules.clean_whole(body, actor.today)
 
     def effect(conn: Connection) -> Answer:
         student = repository.create(conn, fields, actor)
@@ -143,7 +143,7 @@ def replace_student(
     """Set every field: what isn't given becomes empty or its default; only the number stays as it was."""
     actor = actor_of(request, caller)
     with told_by_field():
-        fields = rules.clean_whole(body, actor.now.date())
+        fields = rules.clean_whole(body, actor.today)
 
     def edit(current: Student) -> rules.Fields:
         return {**fields, "student_number": fields["student_number"] or current["student_number"]}
@@ -176,7 +176,7 @@ def patch_student(
     actor = actor_of(request, caller)
 
     def edit(current: Student) -> rules.Fields:
-        return rules.clean_changes(current, body, actor.now.date())
+        return rules.clean_changes(current, body, actor.today)
 
     with told_by_field(), database(request).write() as conn:
         checked = precondition(if_match, if_none_match)
@@ -272,7 +272,7 @@ def change_status(
     """Change the status as a dated event with a reason, which the timeline keeps; the day may be in the past."""
     actor = actor_of(request, caller)
     with told_by_field():
-        event = rules.clean_event(body, actor.now.date())
+        event = rules.clean_event(body, actor.today)
 
     def effect(conn: Connection) -> Answer:
         student, _ = repository.change(

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import IO
 
 from sqlalchemy import Connection
@@ -46,6 +46,7 @@ class Work:
     db: Database
     runner: str
     now: Callable[[], datetime]
+    zone: tzinfo
     stop: threading.Event = field(default_factory=threading.Event)
 
     def in_steps(self, batch_id: str, step: Step) -> None:
@@ -98,6 +99,7 @@ class Runner:
     """The threads of one process.
 
     Args:
+        zone: Where the school is: it decides which day it is.
         work_on: Does what a batch in some state needs; gets the file while it is being read.
         fail: Says in the batch that something nobody expected went wrong.
     """
@@ -106,10 +108,11 @@ class Runner:
         self,
         db: Database,
         *,
+        zone: tzinfo,
         work_on: Callable[[Work, Batch, Source | None], None],
         fail: Callable[[Work, str], bool],
     ) -> None:
-        self.work = Work(db, uuid7(), utc_now)
+        self.work = Work(db, uuid7(), utc_now, zone)
         self._work_on = work_on
         self._fail = fail
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="batch")

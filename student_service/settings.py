@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Self
+from datetime import UTC, tzinfo
+from typing import Annotated, Self
+from zoneinfo import ZoneInfo
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from servicekit.settings import ServiceSettings
+
+
+def _zone(name: str) -> tzinfo:
+    return UTC if name == "UTC" else ZoneInfo(name)  # small images have no time zone database
+
+
+def _known_zone(name: str) -> str:
+    try:
+        _zone(name)
+    except (KeyError, ValueError, OSError):  # unknown, no name at all, a folder
+        raise ValueError(f"{name!r} is no time zone that this machine knows, like Europe/Berlin") from None
+    return name
 
 
 class Settings(ServiceSettings):
@@ -17,6 +31,9 @@ class Settings(ServiceSettings):
     port: int = Field(default=8001, ge=1, le=65535)
     student_database_url: str | None = Field(
         default=None, description="sqlite:////abs/path.db or postgresql://…; a file in the state folder when unset."
+    )
+    time_zone: Annotated[str, AfterValidator(_known_zone)] = Field(
+        default="UTC", description="Where the school is, as in Asia/Tokyo: it decides which day is today."
     )
 
     @model_validator(mode="after")
@@ -37,6 +54,10 @@ class Settings(ServiceSettings):
         if in_memory and self.is_production:
             raise ValueError("STUDENT_DATABASE_URL: production needs a database that outlives the process")
         return self
+
+    @property
+    def zone(self) -> tzinfo:
+        return _zone(self.time_zone)
 
     @property
     def database_url(self) -> str:

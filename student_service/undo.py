@@ -106,7 +106,7 @@ def _step(work: Work, conn: Connection, batch: Batch) -> bool:
 
 def _actor(work: Work, batch: Batch) -> Actor:
     by = batch.undone_by or {"id": batch.user_id, "username": batch.username, "request_id": batch.request_id}
-    return Actor(by["id"], by["username"], by["request_id"], work.now(), batch.id)
+    return Actor(by["id"], by["username"], by["request_id"], work.now(), batch.id, work.zone)
 
 
 def _backwards(student: Student, action: str, changes: list[Mapping[str, Any]]) -> Edit:

@@ -55,7 +55,7 @@ def _step(work: Work, conn: Connection, batch: Batch) -> bool:
         told = {"state": "reverting", "counts": counts, "message": message}
         batches.hold(conn, batch.id, work.runner, work.now(), **told)
         return False
-    actor = batch.actor()
+    actor = batch.actor(work.zone)
     created = many.insert_all(conn, [d.after for d in decisions if d.outcome == "create" and d.after], actor)
     many.update_all(conn, [edit for d in decisions if (edit := _edit(d)) is not None], actor)
     _tell_done(conn, batch.id, [row.position for row in todo], decisions, created)

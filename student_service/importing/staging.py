@@ -71,7 +71,7 @@ class _Reading:
         self._fields = fields
         self._terms = Terms(batch.settings["mode"], tuple(fields))
         self._keeps_empty = batch.settings["empty_cells"] == "keep"
-        self._today = batch.created_at.date()
+        self._today = batch.actor(work.zone).today
 
     def through(self) -> None:
         """Stage all rows.

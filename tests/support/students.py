@@ -25,9 +25,10 @@ def student_app(
     clock: Callable[[], datetime] = utc_now,
     *,
     level: Literal["debug", "warning"] = "warning",
+    time_zone: str = "UTC",
 ) -> FastAPI:
     """The application on a database of its own."""
-    settings = Settings(state_dir=state_dir, student_database_url=url, log_level=level)
+    settings = Settings(state_dir=state_dir, student_database_url=url, log_level=level, time_zone=time_zone)
     return create_app(settings, verifier=signing.verifier, clock=clock)
 
 
