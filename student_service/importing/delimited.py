@@ -5,7 +5,9 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import IO
 
 from student_service.importing.tables import FileTable, Row, UnreadableFile, with_header
@@ -13,6 +15,7 @@ from student_service.importing.tables import FileTable, Row, UnreadableFile, wit
 DELIMITERS = ",;\t"
 CHUNK = 1 << 16
 SNIFFED = 1 << 16
+NAMED_DELIMITER = re.compile(rf'"?sep=([{DELIMITERS}])"?(?=[\r\n])', re.IGNORECASE)  # Excel's own first line
 
 
 def open_delimited(file: IO[bytes]) -> FileTable:
@@ -26,9 +29,11 @@ def open_delimited(file: IO[bytes]) -> FileTable:
     start = file.read(SNIFFED).decode(encoding, "ignore")  # it may end within a character
     if "\x00" in start:
         raise UnreadableFile("The file isn't text. Send CSV, an Excel workbook (.xlsx) or a OneRoster 1.2 zip.")
-    delimiter = delimiter_of(start)
+    named = NAMED_DELIMITER.match(start)
+    delimiter = named[1] if named else delimiter_of(start)
     file.seek(0)
-    return with_header("csv", read_rows(io.TextIOWrapper(file, encoding=encoding, newline=""), delimiter))
+    rows = read_rows(io.TextIOWrapper(file, encoding=encoding, newline=""), delimiter)
+    return with_header("csv", islice(rows, 1, None) if named else rows)
 
 
 def encoding_of(file: IO[bytes]) -> str:

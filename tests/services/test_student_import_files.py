@@ -63,6 +63,15 @@ def test_text_is_read_in_every_usual_form(client: TestClient, encoding: str, del
     assert (student["student_number"], student["year"], student["date_of_birth"]) == ("007", 9, "2011-03-05")
 
 
+@pytest.mark.parametrize("first", ["sep=;", "SEP=;", '"sep=;"'])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_first_line_may_name_the_delimiter_as_excel_has_it(client: TestClient, first: str, encoding: str) -> None:
+    text = f"{first}\r\nfirst_name;last_name;email;notes\r\nZoë;Xu;zoe@x.org;a, b, c, d, e\r\nBo;Xu;nobody;\r\n"
+    rows = send(client, text.encode(encoding), all_or_nothing="false").json()["rows"]["items"]
+    assert [(row["line"], row["outcome"]) for row in rows] == [(3, "created"), (4, "error")]
+    assert only_student(client)["notes"] == "a, b, c, d, e"
+
+
 def test_lines_are_those_of_the_file(client: TestClient) -> None:
     text = '\r\nfirst_name,last_name,email,notes\r\nA,A,a@x.org,"1\r\n2\n3"\r\n\r\nB,B,b@x.org,\r\nC,C,nobody,\r\n'
     answer = send(client, text, all_or_nothing="false")
