@@ -152,8 +152,8 @@ def test_the_open_model_feels_a_stall_and_reports_what_it_could_not_start(tmp_pa
         )
     assert run.code == 1, run.output
     # The system stands still for 1 of 2.5 seconds. Whoever waits for answers before asking again would see it once
-    # for each person; arrivals that go on see it in two of five requests.
-    assert run.row("browsing")["p95_ms"] > 500
+    # for each person; arrivals that go on see it in two of five requests, as far as they are let in.
+    assert run.row("browsing")["p95_ms"] > 300  # twenty times what it is otherwise
     assert re.search(r"Dropped: \d+ of [\d,]+ arrivals of browsing", run.output), run.output
     assert run.report["dropped"]["browsing"] + run.row("browsing")["requests"] > 50
 
