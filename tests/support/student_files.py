@@ -26,6 +26,17 @@ ORGS = [
 ]  # fmt: skip
 
 
+ROSTER_USER = {
+    "sourcedId": "u1",
+    "enabledUser": "true",
+    "givenName": "Zoë",
+    "familyName": "Ott",
+    "identifier": "S1",
+    "email": "z@x.org",
+    "grades": "09",
+}
+
+
 def csv_text(rows: Sequence[Sequence[Any]], delimiter: str = ",") -> str:
     text = io.StringIO(newline="")
     csv.writer(text, delimiter=delimiter).writerows(rows)
