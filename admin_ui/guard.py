@@ -1,13 +1,14 @@
-"""Two layers around the pages: what every answer says to the browser, and who may write."""
+"""Layers around the pages: what every answer says to the browser, who may write, and addresses made readable."""
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, unquote_to_bytes, urlencode, urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from servicekit.problems import Forbidden
 
+MARK = "\N{REPLACEMENT CHARACTER}"
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
@@ -77,3 +78,32 @@ def _is_our_own(headers: dict[bytes, bytes]) -> bool:
     # No other site can make a browser send X-Forwarded-Host, so it needs no trust here.
     hosts = {headers.get(b"host", b"").lower(), headers.get(b"x-forwarded-host", b"").lower()} - {b""}
     return urlsplit(origin.decode("latin-1")).netloc.lower().encode() in hosts
+
+
+class ReadableAddresses:
+    """Puts a mark in the place of what no text can hold, NUL and what isn't UTF-8, in the query of a page that is read.
+
+    Nothing is found by that mark, and the page says so itself instead of the layer that refuses such queries.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if is_page(scope) and scope["method"] in READING and b"%" in scope["query_string"]:
+            scope = {**scope, "query_string": readable(scope["query_string"])}
+        await self.app(scope, receive, send)
+
+
+def readable(query: bytes) -> bytes:
+    """A query as it is if it can be read, else with ``MARK`` for what can't."""
+    plain = unquote_to_bytes(query)
+    try:
+        plain.decode()
+    except UnicodeDecodeError:
+        pass
+    else:
+        if b"\0" not in plain:
+            return query
+    pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True, errors="replace")
+    return urlencode([(name.replace("\0", MARK), value.replace("\0", MARK)) for name, value in pairs]).encode()

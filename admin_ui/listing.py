@@ -24,6 +24,13 @@ SORTS = {
     "enrolled_on": "Enrolled on",
     "updated_at": "Last change",
 }
+# What is said of a part of an address that can't be used, by its name.
+LEFT_OUT = {
+    "status": "There is no such status, so students of every status are shown.",
+    "year": "That is no year, so students of every year are shown.",
+    "sort": "The list can’t be sorted by that, so it is sorted by name.",
+    "deleted": "“deleted” is either true or false in an address; here it is neither, so it doesn’t count.",
+}
 FILTERS = ("q", "status", "program", "year")
 BEHIND = "list"
 LONGEST_BEHIND = 1_000
@@ -67,6 +74,18 @@ class ListState(Paged):
             sort=sort if sort.removeprefix("-") in SORTS else DEFAULT_SORT,
             **place_in(query),
         )
+
+    @classmethod
+    def left_out(cls, query: Mapping[str, str]) -> list[str]:
+        """What to say of the parts of an address that ``read`` leaves out."""
+        kept = cls.read(query)
+        is_left_out = {
+            "status": not kept.status,
+            "year": not kept.year,
+            "sort": kept.sort != query.get("sort"),
+            "deleted": query.get("deleted") not in ("true", "false"),
+        }
+        return [message for name, message in LEFT_OUT.items() if query.get(name) and is_left_out[name]]
 
     @classmethod
     def behind(cls, query: Mapping[str, str]) -> Self:

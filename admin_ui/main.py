@@ -16,7 +16,7 @@ from starlette.middleware import Middleware
 
 from admin_ui import assets, faults
 from admin_ui.gateway_client import GatewayClient
-from admin_ui.guard import PageHeaders, SameOriginWrites
+from admin_ui.guard import PageHeaders, ReadableAddresses, SameOriginWrites
 from admin_ui.pages import (
     audit,
     batches,
@@ -78,7 +78,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         version="0.1.0",
         lifespan=lifespan,
         readiness={"redis": store.ping, "gateway": client.check},
-        middleware=[Middleware(PageHeaders), faults.error_pages(), Middleware(SameOriginWrites)],
+        middleware=[
+            Middleware(PageHeaders),
+            faults.error_pages(),
+            Middleware(SameOriginWrites),
+            Middleware(ReadableAddresses),
+        ],
     )
     app.state.services = Services(settings, client, store)
     faults.install(app)

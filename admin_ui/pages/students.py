@@ -8,6 +8,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from admin_ui import notices
 from admin_ui.browser import go_to, wants_part
 from admin_ui.gateway_client import Refused
 from admin_ui.listing import PATH, SORTS, ListState
@@ -47,7 +48,10 @@ async def show_list(request: Request, visitor: SignedIn) -> Response:
         )
     except Refused as refused:
         if refused.status == 422 and "cursor" in refused.errors:
-            return go_to(request, state.url())  # the page belongs to another list: begin again
+            # The page belongs to another list: begin again.
+            text = "That page of the list isn’t there. This is the first one."
+            await notices.leave(request, visitor, text, kind="warn")
+            return go_to(request, state.url())
         if refused.status != 422:
             raise
         return await _list(request, visitor, state, NOBODY, NO_STATS, {}, refused)
@@ -74,6 +78,7 @@ async def _list(
         "column_sorts": COLUMN_SORTS,
         "sorts": SORTS,
         "refused": refused,
+        "left_out": ListState.left_out(request.query_params),
         "may_write": visitor.session.may("students:write"),
     }
     if not wants_part(request):

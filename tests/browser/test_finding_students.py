@@ -113,3 +113,20 @@ def test_days_and_times_read_alike_and_an_address_breaks_behind_its_at(world: Ui
         })"""
     )
     assert parts == [["maximiliane.oberhuber@", 1], ["northfield.example", 1]]
+
+
+def test_an_address_that_makes_no_sense_still_shows_the_list(world: UiWorld, sign_in: SignIn) -> None:
+    world.student(last_name="Sensible")
+    rita = sign_in("rita")
+    page = rita.page
+    page.goto("/admin/students?q=%00")
+    expect(page.get_by_role("heading", name="Nobody matches")).to_be_visible()
+    page.get_by_label("Search students").fill("sensible")
+    expect(page.locator("[data-row]")).to_have_count(1)
+    page.goto("/admin/students?q=sensible&status=nonsense&year=abc&sort=nonsense")
+    expect(page.locator(".note p")).to_have_count(3)
+    rita.check_accessibility()
+    expect(page.locator("[data-row]")).to_have_count(1)
+    page.goto("/admin/students?q=sensible&cursor=nonsense")
+    expect(page.locator("#toasts")).to_contain_text("This is the first one.")
+    expect(page.locator("[data-row]")).to_have_count(1)
