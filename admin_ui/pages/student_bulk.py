@@ -14,10 +14,10 @@ from fastapi import APIRouter, Request, Response
 from starlette.datastructures import FormData
 
 from admin_ui.attempt import FOR_THE_MOMENT
-from admin_ui.browser import go_to, is_htmx
+from admin_ui.browser import go_to, is_htmx, wants_part
 from admin_ui.gateway_client import GatewayAway, Refused
 from admin_ui.listing import PATH, ListState
-from admin_ui.view import page
+from admin_ui.view import page, part
 from admin_ui.visitor import Form, SignedIn, Visitor, require, services_of
 from admin_ui.wording import count
 
@@ -131,20 +131,19 @@ async def _ask(
     request: Request, visitor: Visitor, choice: Choice, refused: Refused | None = None, *, is_away: bool = False
 ) -> Response:
     errors = {name.removeprefix("set."): message for name, message in refused.errors.items()} if refused else {}
-    return await page(
-        request,
-        visitor,
-        "students/bulk.html",
-        part_of_it="ask",
-        status=503 if is_away else refused.status if refused else 200,
-        active="students",
-        choice=choice,
-        label=ACTIONS[choice.action],
-        errors=errors,
-        refused=refused,
-        is_away=is_away,
-        back=choice.state.address(PATH),
-    )
+    context: dict[str, Any] = {
+        "status": 503 if is_away else refused.status if refused else 200,
+        "active": "students",
+        "choice": choice,
+        "label": ACTIONS[choice.action],
+        "errors": errors,
+        "refused": refused,
+        "is_away": is_away,
+        "back": choice.state.address(PATH),
+    }
+    if wants_part(request):  # how many they are stands above the form, too
+        return part(request, "students/bulk.html", "whom_update", "ask", **context)
+    return await page(request, visitor, "students/bulk.html", **context)
 
 
 async def _tell(request: Request, visitor: Visitor, notice: dict[str, Any]) -> None:

@@ -150,6 +150,26 @@ def test_all_that_match_are_changed_beyond_the_page(world: UiWorld, sign_in: Sig
     assert world.api("GET", "/students/?program=Astronomy&status=graduated")["total"] == 52
 
 
+def test_a_list_that_changed_meanwhile_is_told_with_its_number_of_now(world: UiWorld, sign_in: SignIn) -> None:
+    world.students(52, program="Meteorology")
+    rita = sign_in("rita")
+    rita.expect(409)
+    page = rita.page
+    page.goto("/admin/students?program=Meteorology")
+    page.locator("[data-all]").check()
+    page.get_by_label("Select all 52 that match").check()
+    page.locator(".bulk").get_by_role("button", name="Year").click()
+    expect(page.locator(".page-sub")).to_have_text("All 52 students that match the list")
+    world.student(program="Meteorology")
+    page.fill("#f-new_year", "11")
+    page.locator(".form-foot .btn-primary").click()
+    expect(page.get_by_role("alert").filter(has_text="53 students")).to_be_visible()
+    expect(page.locator(".page-sub")).to_have_text("All 53 students that match the list")
+    rita.check_accessibility("changed meanwhile")
+    page.get_by_role("button", name="Set the year of 53 students").click()
+    expect(page.locator("#toasts")).to_contain_text("53 students changed.")
+
+
 def test_a_status_changes_by_a_dated_event_with_a_reason(world: UiWorld, sign_in: SignIn) -> None:
     student = world.student()
     rita = sign_in("rita")
