@@ -7,6 +7,7 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import SignIn
 from tests.support.ui_world import UiWorld
+from tests.support.wait import until
 
 
 @pytest.mark.parametrize("width", [320, 600, 769, 900, 960, 1025, 1920])
@@ -36,3 +37,53 @@ def test_no_page_is_wider_than_its_window(world: UiWorld, sign_in: SignIn, width
     page.goto("/admin/students/new")
     for button in page.locator(".form-foot .btn").all():
         expect(button).to_be_in_viewport(ratio=1)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_table_with_every_column_scrolls_in_its_frame_and_the_names_stay(
+    world: UiWorld, sign_in: SignIn, theme: str
+) -> None:
+    program = f"Wide tables in the {theme}"
+    world.student(last_name="Wideband", email=theme + "w" * 30 + "@northfield.example", program=program, year=3)
+    rita = sign_in("rita", theme=theme)
+    page = rita.page
+    page.locator("summary", has_text="View").click()
+    for box in page.locator('input[name="column"]').all():
+        box.check()
+    page.get_by_role("button", name="Apply").click()
+    page.goto(f"/admin/students?program={program}")
+    frame = page.get_by_role("region", name="Students")
+    shown, needed = frame.evaluate("frame => [frame.clientWidth, frame.scrollWidth]")
+    assert needed > shown, "it scrolls, or there is nothing to show here"
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1280
+    name, edge = page.locator(".cell-who"), "node => getComputedStyle(node, '::after').opacity"
+    assert name.evaluate(edge) == "0", "there is nothing to the left yet"
+    frame.focus()
+    expect(frame).to_be_focused()
+
+    def is_at_its_end() -> bool:
+        page.keyboard.press("ArrowRight")
+        return bool(frame.evaluate("frame => frame.scrollLeft + frame.clientWidth >= frame.scrollWidth - 1"))
+
+    until(is_at_its_end, timeout=20)
+    expect(page.get_by_role("columnheader", name="Last change")).to_be_in_viewport(ratio=1)
+    outer = frame.bounding_box()
+    for part in (
+        page.locator('input[name="id"]'),
+        page.locator("[data-open-row]"),
+        page.get_by_role("link", name="Name", exact=True),
+    ):
+        inner = part.bounding_box()
+        assert outer
+        assert inner
+        assert inner["x"] >= outer["x"]
+        # Nothing lies over it.
+        assert part.evaluate(
+            """node => {
+                const box = node.getBoundingClientRect();
+                const top = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);
+                return node === top || node.contains(top) || top.contains(node);
+            }"""
+        )
+    assert name.evaluate(edge) == "1"
+    rita.check_accessibility("every column")
