@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from playwright.sync_api import expect
 
+from servicekit.valkey_process import ValkeyProcess
 from tests.browser.conftest import SignIn
-from tests.support.ui_world import UiWorld, Watched
+from tests.support.scripted_gateway import MOMENT
+from tests.support.scripted_pages import ScriptedPages
+from tests.support.scripted_student import API, RECORD, answers_about
+from tests.support.ui_world import PASSWORD, UiWorld, Watched
 
 LOOKS = [("light", 1280), ("dark", 1280), ("light", 390), ("dark", 390)]
 pytestmark = pytest.mark.parametrize(("theme", "width"), LOOKS, ids=[f"{theme}-{width}" for theme, width in LOOKS])
+
+
+@pytest.fixture(scope="module")
+def scripted(tmp_path_factory: pytest.TempPathFactory, valkey: ValkeyProcess) -> Iterator[ScriptedPages]:
+    pages = ScriptedPages(tmp_path_factory.mktemp("scripted"), valkey.url)
+    answers_about(pages.gateway, "Ada")
+    pages.gateway.says(f"GET {API}/timeline", body={"items": [], "next_cursor": None, "total": 0})
+    yield pages
+    pages.close()
 
 
 def test_pages_for_everybody(open_page: Callable[..., Watched], theme: str, width: int) -> None:
@@ -95,3 +108,36 @@ def test_states_that_open_on_a_click(world: UiWorld, sign_in: SignIn, theme: str
     watched.check_accessibility("a notice with Undo")
     page.get_by_role("button", name="Undo").click()
     expect(page.locator("#toasts")).to_contain_text("is back")
+
+
+def test_a_form_that_is_kept_when_it_could_not_be_done(
+    scripted: ScriptedPages, open_page: Callable[..., Watched], theme: str, width: int
+) -> None:
+    refusals = {
+        404: "What you typed is kept",
+        403: "What you typed is kept",
+        429: "Not saved yet",
+        503: "Not saved yet",
+    }
+    watched = open_page(theme=theme, width=width, url=scripted.url)
+    watched.expect(*refusals)
+    page = watched.page
+    page.goto(f"/admin/login?next={RECORD}/status")
+    page.fill("#username", "ada")
+    page.fill("#password", PASSWORD)
+    page.click("button.btn-primary")
+    for status, words in refusals.items():
+        page.goto(f"{RECORD}/status")
+        page.select_option("#f-status", "on_leave")
+        page.fill("#f-reason", "A term abroad")
+        scripted.gateway.refuses(f"POST {API}/status", status, retry_after=30 if status == 429 else None)
+        # As a browser without scripts sends it, while axe-core still runs.
+        page.locator("form", has=page.locator("#f-reason")).evaluate(
+            "form => HTMLFormElement.prototype.submit.call(form)"
+        )
+        expect(page.get_by_text(words)).to_be_visible()
+        expect(page.locator('[name="reason"]')).to_have_value("A term abroad")
+        watched.check_accessibility(f"kept after {status}")
+    scripted.gateway.says(f"POST {API}/status", body={"version": 2, "updated_at": MOMENT})
+    page.get_by_role("button", name="Change status").click()
+    expect(page.locator("#toasts")).to_contain_text("The status is now: On leave.")
