@@ -38,6 +38,8 @@ FIELDS = {
     "on": "Since",
     "reason": "Reason",
     "id": "Student",
+    "sourced_id": "Id in the other system",
+    "sourcedId": "Id in the other system",
 }
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 

@@ -26,6 +26,7 @@ from student_service.models import batch_rows, batches
 from student_service.naming import with_students
 
 PREVIEW_LIFETIME = timedelta(days=1)
+CHANGED = ("created", "updated", "deleted", "restored")
 UNFINISHED = ("reading", "applying", "reverting", "undoing")
 STALE = timedelta(seconds=30)  # a process that was silent for so long is taken for dead
 ROWS_LIFETIME = timedelta(days=7)
@@ -195,7 +196,8 @@ def can_commit(batch: Batch, *, all_or_nothing: bool) -> bool:
 
 def can_undo(batch: Batch) -> bool:
     """Whether it changed something that nobody has taken back yet."""
-    return batch.state == "done" or (batch.state == "failed" and batch.rows_applied > 0 and batch.undone_at is None)
+    has_begun = batch.rows_applied > 0 or any(batch.counts.get(outcome) for outcome in CHANGED)
+    return batch.state == "done" or (batch.state == "failed" and has_begun and batch.undone_at is None)
 
 
 def rows(conn: Connection, batch_id: str, outcome: str | None, limit: int, cursor: str | None) -> dict[str, Any]:

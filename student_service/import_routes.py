@@ -29,7 +29,7 @@ from student_service.batches import Batch
 from student_service.documented import problems
 from student_service.exporting.errors_file import error_lines
 from student_service.idempotency import Answer, run_once
-from student_service.importing.columns import TARGETS
+from student_service.importing.columns import SOURCE, TARGETS
 from student_service.importing.staging import start_applying, too_many_errors
 from student_service.routing import database, keyed_request, only, reads, students_router
 from student_service.upload import Upload, receive
@@ -87,7 +87,7 @@ def _mapping(text: str, errors: list[FieldError]) -> dict[str, str | None]:
     if not isinstance(mapping, dict) or not all(field is None or isinstance(field, str) for field in mapping.values()):
         errors.append(FieldError("mapping", "must be a JSON object from column names to fields or null"))
         return {}
-    unknown = sorted({field for field in mapping.values() if field and field not in TARGETS})
+    unknown = sorted({field for field in mapping.values() if field and field not in (*TARGETS, SOURCE)})
     errors += [FieldError("mapping", f"{field[:64]!r} is no field that a column can go to") for field in unknown[:5]]
     return {name: field or None for name, field in mapping.items()}
 

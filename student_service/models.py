@@ -152,10 +152,22 @@ batch_rows = Table(
     Column("outcome", Text, nullable=False),
     Column("student_number_key", CODE_POINTS),
     Column("email_key", CODE_POINTS),
+    Column("source_key", CODE_POINTS),  # the id that the sender's system has for the student
+    Column("together", Integer),  # the same for rows that pass numbers or addresses on to each other, until applied
     Column("raw", JSON(none_as_null=True)),  # the cells as they were in the file
     Column("given", JSON(none_as_null=True)),  # the fields they amount to, cleaned
     Column("changes", JSON(none_as_null=True)),
     Column("errors", JSON(none_as_null=True)),
+)
+
+# The ids that other systems have for students, as imports told them; of several for one the latest batch's counts, so
+# that an undo brings back what was known before.
+student_sources = Table(
+    "student_sources",
+    metadata,
+    Column("sourced_id", CODE_POINTS, primary_key=True),
+    Column("batch_id", IDENTIFIER, primary_key=True),
+    Column("student_id", IDENTIFIER, ForeignKey("students.id"), nullable=False),
 )
 
 ROW = ("batch_id", "position")  # the key of batch_rows
@@ -221,3 +233,12 @@ Index("ix_batches_kind", batches.c.kind, batches.c.id)
 Index("ix_batch_rows_student_number_key", batch_rows.c.student_number_key, batch_rows.c.batch_id)
 Index("ix_batch_rows_email_key", batch_rows.c.email_key, batch_rows.c.batch_id)
 Index("ix_batch_rows_outcome", batch_rows.c.batch_id, batch_rows.c.outcome, batch_rows.c.position)
+Index("ix_student_sources_batch_id", student_sources.c.batch_id, student_sources.c.student_id)
+for _column in (batch_rows.c.student_id, batch_rows.c.source_key, batch_rows.c.together):
+    Index(
+        f"ix_batch_rows_{_column.name}",
+        batch_rows.c.batch_id,
+        _column,
+        sqlite_where=_column.is_not(None),
+        postgresql_where=_column.is_not(None),
+    )

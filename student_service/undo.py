@@ -5,15 +5,15 @@ It goes by the history, so nothing else has to be kept for it. A student that th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import date
 from typing import Any
 
-from sqlalchemy import Connection, and_, exists, func, select
+from sqlalchemy import Connection, Row, and_, exists, func, select
 
 from servicekit.paging import decode_cursor, encode_cursor, page
 from servicekit.problems import Conflict
-from student_service import batches, many, rules
+from student_service import batches, many, rules, sources
 from student_service.batches import KEPT_TOLD, ROWS_LIFETIME, Batch
 from student_service.history import Actor
 from student_service.many import Edit
@@ -23,11 +23,18 @@ from student_service.repository import Student
 from student_service.runner import Work
 
 UNDONE_AT_ONCE = 500
+MOST_TOGETHER = 8_000  # an import applies fewer in one transaction
+# What a student has who is deleted again, where somebody else gets back what it had.
+NOBODYS: dict[str, Callable[[str], str]] = {
+    "email": lambda student_id: f"undone-{student_id}@undone.invalid",
+    "student_number": lambda student_id: student_id.replace("-", ""),
+}
 DATES = ("date_of_birth", "enrolled_on")
 # What an undo in this state ends in.
 ENDS = {"undoing": "undone", "reverting": "rejected"}
 
 h = history.c
+ENTRIES = select(h.id, h.student_id, h.version, h.action, h.changes)
 
 
 def begin(conn: Connection, batch: Batch, actor: Actor, work: Work) -> None:
@@ -75,33 +82,70 @@ def run(work: Work, batch: Batch) -> None:
 
 
 def _step(work: Work, conn: Connection, batch: Batch) -> bool:
-    query = select(h.id, h.student_id, h.version, h.action, h.changes)
-    query = query.where(h.batch_id == batch.id, h.action != "undone", h.id > (batch.undo_position or ""))
-    entries = conn.execute(query.order_by(h.id).limit(UNDONE_AT_ONCE)).all()
+    query = ENTRIES.where(h.batch_id == batch.id, h.action != "undone", h.id > (batch.undo_position or ""))
+    entries = list(conn.execute(query.order_by(h.id).limit(UNDONE_AT_ONCE)).all())
     if not entries:
+        if sources.forget_unchanged(conn, batch.id):
+            return True
         finished = {"state": ENDS[batch.state], "rows_expire_at": work.now() + ROWS_LIFETIME}
         if batch.state == "reverting":
             finished["finished_at"] = work.now()
         batches.hold(conn, batch.id, work.runner, work.now(), **finished)
         return False
-    known = many.look_up(conn, ids=[entry.student_id for entry in entries], lock=True)
-    edits = []
-    kept = list(batch.kept or [])
-    for entry in entries:
-        student = known.by_id[entry.student_id]
-        if student["version"] == entry.version:
-            edits.append(_backwards(student, entry.action, entry.changes))
-        else:
-            kept.append(student["id"])
-    taken = many.taken(conn, edits)
-    kept += taken
-    edits = [edit for edit in edits if edit.before["id"] not in taken]
+    edits, left = _taken_back(conn, batch.id, entries)
     many.update_all(conn, edits, _actor(work, batch))
+    sources.forget(conn, batch.id, [edit.before["id"] for edit in edits])
+    kept = [*(batch.kept or []), *left]
     batches.hold(
         conn, batch.id, work.runner, work.now(), undo_position=entries[-1].id, kept=kept[:KEPT_TOLD],
-        rows_undone=batch.rows_undone + len(edits), rows_kept=batch.rows_kept + len(entries) - len(edits),
+        rows_undone=batch.rows_undone + len(edits), rows_kept=batch.rows_kept + len(left),
     )  # fmt: skip
     return True
+
+
+def _taken_back(conn: Connection, batch_id: str, entries: list[Row[*tuple[Any, ...]]]) -> tuple[list[Edit], list[str]]:
+    """What takes some entries back, and the students that are left as they are.
+
+    Where somebody is to get back what another one got by the same batch, ``entries`` grows by all until that one's:
+    those were made together, so it isn't far.
+    """
+    edits: dict[str, Edit] = {}
+    left: list[str] = []
+    more = list(entries)
+    while more:
+        known = many.look_up(conn, ids=[entry.student_id for entry in more], lock=True)
+        for entry in more:
+            student = known.by_id[entry.student_id]
+            if student["version"] == entry.version:
+                edits[student["id"]] = _backwards(student, entry.action, entry.changes)
+            else:
+                left.append(student["id"])
+        held = many.holders(conn, list(edits.values()))
+        others = {one for by_key in held.values() for one in by_key.values()} - edits.keys() - set(left)
+        more = _until(conn, batch_id, entries[-1].id, others)[: MOST_TOGETHER - len(entries)]
+        entries += more
+    _let_go(edits, held)
+    clashes = many.clashes(held, list(edits.values()))
+    left += [student_id for student_id in edits if student_id in clashes]
+    return [edit for student_id, edit in edits.items() if student_id not in clashes], left
+
+
+def _until(conn: Connection, batch_id: str, after: str, students: Collection[str]) -> list[Row[*tuple[Any, ...]]]:
+    """The entries after one until the last that is about one of some students."""
+    if not students:
+        return []
+    its = (h.batch_id == batch_id, h.action != "undone", h.id > after)
+    last = conn.execute(select(func.max(h.id)).where(*its, h.student_id.in_(students))).scalar()
+    return [] if last is None else list(conn.execute(ENTRIES.where(*its, h.id <= last).order_by(h.id)).all())
+
+
+def _let_go(edits: Mapping[str, Edit], held: many.Holders) -> None:
+    """Have students that the batch added, and that are deleted again, give up what others are to get back."""
+    for edit in edits.values():
+        for name, key in many.unique_keys(edit.after).items():
+            holder = edits.get(held[name].get(key or "", ""))
+            if holder is not None and holder.is_removed and holder is not edit:
+                holder.after[name] = NOBODYS[name](holder.before["id"])
 
 
 def _actor(work: Work, batch: Batch) -> Actor:
@@ -113,7 +157,7 @@ def _backwards(student: Student, action: str, changes: list[Mapping[str, Any]]) 
     after = {name: student[name] for name in rules.FIELDS}
     was_deleted = student["deleted_at"] is not None
     if action == "created":
-        return Edit(student, after, "undone", deleted=True)
+        return Edit(student, after, "undone", deleted=True, is_removed=True)
     for change in changes:
         if change["field"] == "deleted_at":
             was_deleted = change["old"] is not None

@@ -27,6 +27,7 @@ from admin_ui.view import page
 from admin_ui.visitor import Form, SignedIn, Visitor, require, services_of
 
 router = APIRouter(prefix="/admin/imports", include_in_schema=False)
+SOURCE = "sourced_id"  # what OneRoster's files tell students by; only those have a column for it
 TARGETS = (*TEXTS, "year", *(f"guardian_{number}_{part}" for number in (1, 2) for part in GUARDIAN_PARTS))
 MOST_COLUMNS = 200
 EXAMPLES_SHOWN = 8
@@ -129,7 +130,7 @@ def _mapping(form: FormData) -> dict[str, str | None]:
         if not isinstance(name, str):
             break
         chosen = str(form.get(f"field.{index}", ""))
-        found[name] = chosen if chosen in TARGETS else None
+        found[name] = chosen if chosen in (*TARGETS, SOURCE) else None
     return found
 
 

@@ -36,6 +36,9 @@ ALIASES = {
     **{f"guardian_{name}": f"guardian_1_{name}" for name in GUARDIAN_FIELDS},
 }  # fmt: skip
 KEYS = ("student_number", "email")
+SOURCE = "sourced_id"  # no field of a student: the id that the sender's system has for them
+SOURCE_COLUMN = "sourcedId"
+LONGEST_SOURCE = 255
 
 
 def assigned(table: FileTable, mapping: Mapping[str, str | None], *, needs_whole: bool) -> list[str | None]:
@@ -60,7 +63,7 @@ def assigned(table: FileTable, mapping: Mapping[str, str | None], *, needs_whole
     missing = [name for name, rule in FIELDS.items() if rule.required and name not in used] if needs_whole else []
     if missing:
         raise UnreadableFile(f"There is no column for {', '.join(missing)}; name the columns so, or send a mapping.")
-    if not any(name in used for name in KEYS):
+    if not any(name in used for name in (*KEYS, SOURCE)):
         raise UnreadableFile("There is no column for student_number or email, by which students are told apart.")
     return fields
 
@@ -119,8 +122,8 @@ def values_of(
                 entry[part[1]] = text
         elif text:
             given[field] = _value(field, text)
-        elif not keeps_empty and field not in ("student_number", "status"):
-            given[field] = None  # those two are never empty: the student keeps them, or gets one made
+        elif not keeps_empty and field not in ("student_number", "status", SOURCE):
+            given[field] = None  # those are never empty: the student keeps them, or gets one made
     if guardians and not (keeps_empty and not any(guardians.values())):
         given["guardians"] = [guardians[number] for number in sorted(guardians) if guardians[number]]
     return given

@@ -13,11 +13,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from student_service.importing.archive import Archive
+from student_service.importing.columns import SOURCE, SOURCE_COLUMN
 from student_service.importing.delimited import read_rows
 from student_service.importing.tables import FileTable, Row, UnreadableFile, checked
 from student_service.roster_format import FIELDS_OF_COLUMNS, ROLES_HEADER, USERS_HEADER
 
 NEEDED = ("sourcedId", "givenName", "familyName")
+FIELDS = {**FIELDS_OF_COLUMNS, SOURCE_COLUMN: SOURCE}
 GRADE = re.compile(r"0?([1-9]|1[0-2])")
 MAX_MANIFEST_LINES = 1_000
 
@@ -39,23 +41,24 @@ def open_roster(archive: Archive) -> FileTable:
     roles = Roles() if is_delta and "roles.csv" not in archive else _roles(archive)
     rows = _rows(archive, "users.csv")
     header = next(rows, Row(1, [])).cells
-    missing = [name for name in NEEDED if name not in header]
+    needed = NEEDED[:1] if is_delta else NEEDED  # a delta may say no more of a user than what has changed
+    missing = [name for name in needed if name not in header]
     if missing:
         raise UnreadableFile(f"users.csv has no column {', '.join(missing)}.")
     return FileTable(
         "oneroster",
         header,
         _marked(checked(rows), header, roles, is_delta=is_delta),
-        fixed=FIELDS_OF_COLUMNS,
+        fixed=FIELDS,
         is_neutralised=False,
     )
 
 
 def as_mended(table: FileTable) -> FileTable:
     """A CSV file, read as a roster's users if it is the file of those of its students that had errors."""
-    if table.header[:2] != ["line", "errors"] or not set(NEEDED) <= set(table.header):
+    if table.header[:2] != ["line", "errors"] or NEEDED[0] not in table.header:
         return table
-    return replace(table, rows=_marked(table.rows, table.header, None, is_delta=False), fixed=FIELDS_OF_COLUMNS)
+    return replace(table, rows=_marked(table.rows, table.header, None, is_delta=False), fixed=FIELDS)
 
 
 @dataclass(frozen=True)

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import date
 from functools import partial
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import ColumnElement, Connection, select, update
 
-from student_service import batches, rules
+from student_service import batches, rules, values
 from student_service.batches import PREVIEW_LIFETIME, ROWS_LIFETIME, Batch
 from student_service.history import plain as plain_change
-from student_service.importing import columns
+from student_service.importing import columns, settling
 from student_service.importing.archive import damage_told
-from student_service.importing.deciding import DELETES, Decision, Terms, decide, is_known, keys_in, look_up, plain
+from student_service.importing.deciding import DELETES, Decision, Terms, decide, keys_in, look_up, plain, whom
 from student_service.importing.files import open_table
 from student_service.importing.tables import FileTable, Row, UnreadableFile
 from student_service.models import batch_rows
@@ -41,6 +41,7 @@ def run(work: Work, batch: Batch, source: Source) -> None:
             work.once(batch.id, lambda conn, _: _tell_columns(work, conn, batch, table, guess))
             fields = columns.assigned(table, batch.settings["mapping"], needs_whole=needs_whole)
             _Reading(work, batch, table, fields).through()
+        settling.run(work, batch.id)
         work.once(batch.id, lambda conn, now: _finish(work, conn, now))
     except UnreadableFile as why:
         message = str(why)
@@ -95,15 +96,23 @@ class _Reading:
         self, rows: Sequence[Row], cleaned: Sequence[tuple[dict[str, Any], list[Wrong]]], conn: Connection, batch: Batch
     ) -> bool:
         known, undone = look_up(conn, [given for given, _ in cleaned])
+        about = [whom(given, known)[0] for given, _ in cleaned]
         doubled = _doubled(conn, batch.id, rows, cleaned)
+        students = [None if student is None else student["id"] for student in about]
+        again = _seen_before(conn, batch.id, rows, r.student_id, students)
         staged, outcomes = [], []
         for index, (row, (given, wrong)) in enumerate(zip(rows, cleaned, strict=True)):
-            if row.mark == "skip" or (row.mark == "known" and not is_known(given, known)):
+            if row.mark == "skip" or (row.mark == "known" and about[index] is None):
                 decision = Decision("skipped")
             elif wrong or index in doubled:
                 decision = Decision("error", errors=[*wrong, *doubled.get(index, [])])
             else:
                 decision = decide(self._terms, given, known, undone)
+                if index in again and decision.outcome != "error":
+                    told = Wrong("row", f"is about the same student as line {again[index]}")
+                    decision = Decision("error", errors=[told])
+            if decision.claims:
+                decision.outcome = settling.WAITING
             staged.append(_staged(batch, batch.rows_read + index + 1, row, given, decision))
             outcomes.append(decision.outcome)
         insert_rows(conn, batch_rows, staged)
@@ -122,16 +131,17 @@ class _Reading:
             errors.append(Wrong("row", "has more cells than there are columns"))
         if row.mark == "bulk-delete":
             errors.append(Wrong("status", "tobedeleted is for delta files only"))
+        source = _source(given, errors)
         if row.mark == "delete":
             given = {name: value for name, value in given.items() if name in columns.KEYS and value is not None}
         try:
             cleaned = rules.clean_given(given, today)
         except InvalidStudent as invalid:
             # Its keys count all the same: a later row with the same ones is as much in doubt.
-            return self._keys(given, today), errors + invalid.errors
+            return self._keys(given, today) | source, errors + invalid.errors
         if row.mark == "delete":
             cleaned[DELETES] = True
-        return cleaned, errors
+        return cleaned | source, errors
 
     @staticmethod
     def _keys(given: dict[str, Any], today: date) -> dict[str, Any]:
@@ -142,6 +152,16 @@ class _Reading:
             except InvalidStudent:
                 pass  # what is no key is nobody's
         return keys
+
+
+def _source(given: dict[str, Any], errors: list[Wrong]) -> dict[str, str]:
+    """Take what is no field of a student out of what a row gives."""
+    source = given.pop(columns.SOURCE, None)
+    try:
+        return {columns.SOURCE: values.clean_text(source, columns.LONGEST_SOURCE)} if source else {}
+    except ValueError as why:
+        errors.append(Wrong(columns.SOURCE_COLUMN, str(why)))
+        return {}
 
 
 def _staged(batch: Batch, position: int, row: Row, given: dict[str, Any], decision: Decision) -> dict[str, Any]:
@@ -155,10 +175,11 @@ def _staged(batch: Batch, position: int, row: Row, given: dict[str, Any], decisi
         "outcome": decision.outcome,
         "student_number_key": number,
         "email_key": email,
+        "source_key": given.get(columns.SOURCE),
         "raw": (row.original or row.cells) if decision.outcome != "skipped" else None,
         "given": plain(given) if is_kept else None,
         "changes": [plain_change(change) for change in decision.changes] or None,
-        "errors": [error._asdict() for error in decision.errors] or None,
+        "errors": [error._asdict() for error in decision.errors or decision.claims] or None,
     }
 
 
@@ -197,24 +218,34 @@ def start_applying(batch: Batch) -> dict[str, Any]:
 
 
 def _doubled(
-    conn: Connection, batch_id: str, rows: Sequence[Row], given: Sequence[tuple[dict[str, Any], list[Wrong]]]
+    conn: Connection, batch_id: str, rows: Sequence[Row], cleaned: Sequence[tuple[dict[str, Any], list[Wrong]]]
 ) -> dict[int, list[Wrong]]:
-    """Which rows have a student number or an e-mail address that an earlier row of the file has: index → why."""
+    """Which rows have a number, an address or an id that an earlier row of the file has: index → why."""
+    keys = [keys_in(given) for given, _ in cleaned]
     found: dict[int, list[Wrong]] = {}
-    for which, (name, column) in enumerate((("student_number", r.student_number_key), ("email", r.email_key))):
-        keys = [keys_in(one)[which] for one, _ in given]
-        wanted = {key for key in keys if key}
-        if not wanted:
-            continue
-        earlier = select(column, r.line).where(r.batch_id == batch_id, column.in_(wanted))
-        seen: dict[str, int] = {row[0]: row[1] for row in conn.execute(earlier)}
-        for index, key in _present(keys):
-            if key in seen:
-                found.setdefault(index, []).append(Wrong(name, f"is the same as on line {seen[key]}"))
-            else:
-                seen[key] = rows[index].line
+    for name, column, present in (
+        ("student_number", r.student_number_key, [number for number, _ in keys]),
+        ("email", r.email_key, [email for _, email in keys]),
+        (columns.SOURCE_COLUMN, r.source_key, [given.get(columns.SOURCE) for given, _ in cleaned]),
+    ):
+        for index, line in _seen_before(conn, batch_id, rows, column, present).items():
+            found.setdefault(index, []).append(Wrong(name, f"is the same as on line {line}"))
     return found
 
 
-def _present(keys: Sequence[str | None]) -> Iterator[tuple[int, str]]:
-    return ((index, key) for index, key in enumerate(keys) if key)
+def _seen_before(
+    conn: Connection, batch_id: str, rows: Sequence[Row], column: ColumnElement[Any], present: Sequence[str | None]
+) -> dict[int, int]:
+    """Which rows have in a column what an earlier row of the file has: index → line of that one."""
+    wanted = {key for key in present if key}
+    if not wanted:
+        return {}
+    earlier = select(column, r.line).where(r.batch_id == batch_id, column.in_(wanted))
+    seen: dict[str, int] = {row[0]: row[1] for row in conn.execute(earlier)}
+    found = {}
+    for index, key in enumerate(present):
+        if key and key in seen:
+            found[index] = seen[key]
+        elif key:
+            seen[key] = rows[index].line
+    return found
