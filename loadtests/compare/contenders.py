@@ -160,7 +160,7 @@ def start_fastify(bed: Bed, sessions: Sessions) -> Running:
         environment={
             "PORT": str(port),
             "UPSTREAM": f"http://127.0.0.1:{bed.upstream_port}",
-            "REDIS_PORT": str(bed.valkey_port),
+            "REDIS_SOCKET": str(bed.valkey_socket),
             "PUBLIC_KEY": str(public_key),
             "NODE_ENV": "production",
         },

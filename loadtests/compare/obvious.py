@@ -39,7 +39,8 @@ def caller_of(request: Request) -> str:
     return subject
 
 
-limiter = Limiter(key_func=caller_of, storage_uri=REDIS_URL, strategy="moving-window", headers_enabled=True)
+STORAGE = REDIS_URL.replace("unix://", "redis+unix://", 1)  # how `limits` spells a socket
+limiter = Limiter(key_func=caller_of, storage_uri=STORAGE, strategy="moving-window", headers_enabled=True)
 
 
 @asynccontextmanager

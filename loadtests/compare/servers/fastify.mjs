@@ -7,8 +7,8 @@ import rateLimit from '@fastify/rate-limit';
 import proxy from '@fastify/http-proxy';
 import Redis from 'ioredis';
 
-const { PORT, UPSTREAM, REDIS_PORT, PUBLIC_KEY } = process.env;
-const redis = new Redis({ host: '127.0.0.1', port: Number(REDIS_PORT), enableAutoPipelining: true });
+const { PORT, UPSTREAM, REDIS_SOCKET, PUBLIC_KEY } = process.env;
+const redis = new Redis({ path: REDIS_SOCKET, enableAutoPipelining: true });
 const app = Fastify({ logger: { level: 'info' }, disableRequestLogging: true, keepAliveTimeout: 60000 });
 
 await app.register(jwt, {
