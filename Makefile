@@ -8,7 +8,8 @@ VENV := .venv
 PYTHON_IN_VENV := $(VENV)/bin/python
 LOCK_VENV := .venv-lock
 UV_VERSION := 0.13.9
-TEST_WORKERS ?= 2
+# More than the usual two cores: many tests wait for what they have started.
+TEST_WORKERS ?= 3
 
 # Quiet twice: errors only.
 PIP_INSTALL := $(PYTHON_IN_VENV) -m pip install --quiet --quiet --disable-pip-version-check
