@@ -28,6 +28,8 @@ def fold(text: str) -> str:
 
 def unique_key(text: str) -> str:
     """Equal for two texts that differ by case or by how their characters are composed; accents count."""
+    if text.isascii():  # by far the most are, and it comes to the same
+        return text.lower()
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
 
 
