@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any, Literal
 from uuid import UUID
 
@@ -19,20 +18,26 @@ UNFINISHED = {"reading", "applying", "reverting", "undoing"}
 CHANGING = ("create", "update", "restore", "delete")
 ROWS_SHOWN = 50
 KEPT_SHOWN = 20
+ROWS = {"error": "Not possible", "all": "All rows"}
 Kind = Literal["bulk", "imports"]
 
 
 @router.get("/{kind}/{batch_id:uuid}")
 async def show(request: Request, visitor: SignedIn, kind: Kind, batch_id: UUID) -> Response:
     """The batch; a script asks again while it is under way."""
-    path = f"/students/{kind}/{batch_id}"
-    outcome = request.query_params.get("outcome", "error")
+    path, address = f"/students/{kind}/{batch_id}", f"{PATH}/{kind}/{batch_id}"
+    chosen = request.query_params.get("outcome", "")
+    chosen = chosen if chosen in ROWS else ""
+    batch = await visitor.api.get(path)
+    running = batch.body["state"] in UNFINISHED
+    # What went wrong is looked at first, and where nothing did, what was done.
+    outcome = chosen or ("error" if running or batch.body["counts"].get("error") else "all")
     cursor = request.query_params.get("cursor", "")
     asked: dict[str, str | int] = {"limit": ROWS_SHOWN, **({"cursor": cursor} if cursor else {})}
     if outcome != "all":
         asked["outcome"] = outcome
-    batch, rows = await asyncio.gather(visitor.api.get(path), visitor.api.get(f"{path}/rows", **asked))
-    has_kept = batch.body["rows_kept"] and batch.body["state"] not in UNFINISHED
+    rows = await visitor.api.get(f"{path}/rows", **asked)
+    has_kept = batch.body["rows_kept"] and not running
     kept = await visitor.api.get(f"{path}/kept", limit=KEPT_SHOWN) if has_kept else None
     return await page(
         request,
@@ -45,10 +50,12 @@ async def show(request: Request, visitor: SignedIn, kind: Kind, batch_id: UUID) 
         kept=kept and kept.body,
         kind=kind,
         outcome=outcome,
-        running=batch.body["state"] in UNFINISHED,
+        tabs=ROWS,
+        again=address + (f"?outcome={chosen}" if chosen else ""),
+        running=running,
         progress=progress(batch.body),
         can_import=can_import(batch.body),
-        address=f"{PATH}/{kind}/{batch_id}",
+        address=address,
     )
 
 
