@@ -23,7 +23,7 @@ from student_service.repository import Student
 from student_service.runner import Work
 
 UNDONE_AT_ONCE = 500
-MOST_TOGETHER = 8_000  # an import applies fewer in one transaction
+MOST_TOGETHER = 4_000  # an import applies fewer in one transaction
 # What a student has who is deleted again, where somebody else gets back what it had.
 NOBODYS: dict[str, Callable[[str], str]] = {
     "email": lambda student_id: f"undone-{student_id}@undone.invalid",

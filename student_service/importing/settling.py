@@ -25,7 +25,7 @@ from student_service.runner import Work
 
 WAITING = "waiting"
 SETTLED_AT_ONCE = 500
-MOST_TOGETHER = 5_000  # applied in one transaction, for a second or two
+MOST_TOGETHER = 2_000  # applied in one transaction, for a second or two
 CHANGED = ("update", "restore", WAITING)
 TOO_MANY = f"is passed on among more than {MOST_TOGETHER:,} rows; send them in parts, who gets a new one first"
 
