@@ -106,14 +106,17 @@ DryRun = Annotated[bool | None, Query(description="Only say what would become of
 Mode = Annotated[
     str | None,
     Query(
-        description="`create` (the default): every row is a new student. `upsert`: a row whose number, or else e-mail "
-        "address, there is changes that student.",
+        description="`create` (the default): every row is a new student. `upsert`: a row whose sourcedId is known, or "
+        "whose number, or else e-mail address, there is, changes that student.",
         json_schema_extra={"enum": list(MODES)},
     ),
 ]
 Mapping = Annotated[
     str | None,
-    Query(description='A JSON object from column to field, such as `{"Klasse": "year", "Room": null}`.'),
+    Query(
+        description='A JSON object from column to field, such as `{"Klasse": "year", "Room": null}`. '
+        "`sourced_id` is the id that the sender's system has for the student."
+    ),
 ]
 AllOrNothing = Annotated[bool | None, Query(description="Import nothing if any row has an error (the default).")]
 EmptyCells = Annotated[
