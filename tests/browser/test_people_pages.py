@@ -260,3 +260,13 @@ def test_the_overview_counts_and_leads_to_the_list(world: UiWorld, sign_in: Sign
     page.locator(".bars a", has_text="On leave").click()
     page.wait_for_url("**/admin/students?status=on_leave")
     expect(page.locator("main")).to_contain_text("Quay")
+
+
+def test_the_years_of_the_overview_stand_on_one_line(world: UiWorld, sign_in: SignIn) -> None:
+    world.student(year=3)
+    world.student(year=None)
+    page = sign_in("ada").page
+    page.goto("/admin/")
+    columns = page.locator(".columns .column-cell")
+    expect(columns).to_have_count(13)  # twelve years, and none
+    assert len(set(columns.evaluate_all("all => all.map(one => Math.round(one.getBoundingClientRect().bottom))"))) == 1
