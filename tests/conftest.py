@@ -15,10 +15,11 @@ from starlette.types import ASGIApp
 
 from servicekit.valkey_process import ValkeyProcess, start_valkey
 from tests.support.answers import check_answer
-from tests.support.postgres import Postgres, find_binaries
+from tests.support.postgres import Postgres, find_binaries, name_in
 from tests.support.signing import Signing
 
 MakeClient = Callable[[ASGIApp], TestClient]
+MakePostgresUrl = Callable[..., str]
 SYSTEM_TESTS = Path(__file__).resolve().parent / "system"
 
 settings.register_profile("tests", deadline=None)  # a crowded machine makes one example slow, which says nothing
@@ -79,11 +80,25 @@ def _postgres() -> Iterator[Postgres | None]:
 
 
 @pytest.fixture
-def postgres_url(_postgres: Postgres | None) -> str:
-    """The URL of an empty PostgreSQL database."""
+def make_postgres_url(_postgres: Postgres | None) -> Iterator[MakePostgresUrl]:
+    """Makes PostgreSQL databases that are gone after the test: empty ones, or copies of a named one."""
     if _postgres is None:
         pytest.skip("PostgreSQL isn't installed")
-    return _postgres.database()
+    urls: list[str] = []
+
+    def make(template: str = "template1") -> str:
+        urls.append(_postgres.database(template))
+        return urls[-1]
+
+    yield make
+    for url in urls:
+        _postgres.drop(name_in(url))
+
+
+@pytest.fixture
+def postgres_url(make_postgres_url: MakePostgresUrl) -> str:
+    """The URL of an empty PostgreSQL database."""
+    return make_postgres_url()
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,23 +23,9 @@ NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 NOBODY = "01a20bf1-572f-7000-bbfa-114481a5df36"
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "postgresql":
-        return str(request.getfixturevalue("postgres_url"))
-    return f"sqlite:///{tmp_path}/students.db"
-
-
 @pytest.fixture
-def app(url: str, signing: Signing, tmp_path: Path) -> FastAPI:
-    return student_app(signing, tmp_path, url, clock=lambda: NOW)
-
-
-@pytest.fixture
-def client(app: FastAPI, make_client: MakeClient, signing: Signing) -> TestClient:
-    client = make_client(app)
-    client.headers.update(signing.bearer(sub="user-1", username="rita"))
-    return client
+def clock() -> Callable[[], datetime]:
+    return lambda: NOW
 
 
 def created(client: TestClient, count: int, **fields: Any) -> list[str]:

@@ -9,8 +9,6 @@ from pathlib import Path
 from threading import Barrier
 from typing import Any
 
-import pytest
-from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from tests.conftest import MakeClient
@@ -18,19 +16,6 @@ from tests.support.signing import Signing
 from tests.support.students import a_student, student_app
 
 AT_ONCE = 12
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
-def app(request: pytest.FixtureRequest, signing: Signing, tmp_path: Path) -> FastAPI:
-    url = request.getfixturevalue("postgres_url") if request.param == "postgresql" else None
-    return student_app(signing, tmp_path, url)
-
-
-@pytest.fixture
-def client(app: FastAPI, make_client: MakeClient, signing: Signing) -> TestClient:
-    client = make_client(app)
-    client.headers.update(signing.bearer(sub="user-1"))
-    return client
 
 
 def at_once(ask: Callable[[int], Any]) -> list[Any]:
@@ -103,11 +88,9 @@ def test_of_many_deletions_exactly_one_counts(client: TestClient) -> None:
 
 
 def test_several_processes_may_prepare_the_database_at_the_same_time(
-    app: FastAPI, make_client: MakeClient, signing: Signing
+    empty_url: str, make_client: MakeClient, signing: Signing, tmp_path: Path
 ) -> None:
-    settings = app.state.settings
-    url = settings.student_database_url
-    apps = [student_app(signing, settings.state_dir, url) for _ in range(4)]
+    apps = [student_app(signing, tmp_path, empty_url) for _ in range(4)]
     with ThreadPoolExecutor(4) as pool:
         clients = list(pool.map(make_client, apps))
     assert [client.get("/readyz").status_code for client in clients] == [200] * 4

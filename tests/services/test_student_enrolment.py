@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
 from student_service import schemas
-from tests.conftest import MakeClient
 from tests.support.signing import Signing
-from tests.support.students import a_student, student_app
+from tests.support.students import a_student
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
-def client(request: pytest.FixtureRequest, make_client: MakeClient, signing: Signing, tmp_path: Path) -> TestClient:
-    url = request.getfixturevalue("postgres_url") if request.param == "postgresql" else None
-    client = make_client(student_app(signing, tmp_path, url, clock=lambda: NOW))
-    client.headers.update(signing.bearer(username="rita"))
-    return client
+@pytest.fixture
+def clock() -> Callable[[], datetime]:
+    return lambda: NOW
 
 
 def created(client: TestClient, **fields: Any) -> str:

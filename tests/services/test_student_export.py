@@ -25,14 +25,6 @@ from tests.support.wait import until
 FORMATS = ("csv", "xlsx", "oneroster")
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
-def client(request: pytest.FixtureRequest, make_client: MakeClient, signing: Signing, tmp_path: Path) -> TestClient:
-    url = request.getfixturevalue("postgres_url") if request.param == "postgresql" else None
-    client = make_client(student_app(signing, tmp_path, url))
-    client.headers.update(signing.bearer())
-    return client
-
-
 def export(client: TestClient, **asked: Any) -> bytes:
     answer = client.get("/students/export", params=asked)
     assert answer.status_code == 200, answer.text

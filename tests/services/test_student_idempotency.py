@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,9 +13,8 @@ from starlette.testclient import TestClient
 from servicekit.database import Database
 from student_service.idempotency import Answer, KeyedRequest, fingerprint_of, run_once
 from student_service.models import idempotency_keys
-from tests.conftest import MakeClient
 from tests.support.signing import Signing
-from tests.support.students import a_student, student_app
+from tests.support.students import a_student
 
 
 class Clock:
@@ -32,19 +30,6 @@ class Clock:
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
-def app(request: pytest.FixtureRequest, signing: Signing, tmp_path: Path, clock: Clock) -> FastAPI:
-    url = request.getfixturevalue("postgres_url") if request.param == "postgresql" else None
-    return student_app(signing, tmp_path, url, clock)
-
-
-@pytest.fixture
-def client(app: FastAPI, make_client: MakeClient, signing: Signing) -> TestClient:
-    client = make_client(app)
-    client.headers.update(signing.bearer(sub="user-1"))
-    return client
 
 
 def test_the_first_answer_comes_again(client: TestClient) -> None:

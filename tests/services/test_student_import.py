@@ -25,25 +25,6 @@ CSV = {"Content-Type": "text/csv"}
 HEADER = ["student_number", "first_name", "last_name", "email", "year"]
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "postgresql":
-        return str(request.getfixturevalue("postgres_url"))
-    return f"sqlite:///{tmp_path}/students.db"
-
-
-@pytest.fixture
-def app(url: str, signing: Signing, tmp_path: Path) -> FastAPI:
-    return student_app(signing, tmp_path, url)
-
-
-@pytest.fixture
-def client(app: FastAPI, make_client: MakeClient, signing: Signing) -> TestClient:
-    client = make_client(app)
-    client.headers.update(signing.bearer(sub="user-1", username="rita"))
-    return client
-
-
 def send(client: TestClient, *rows: Any, header: list[str] | None = None, status: int = 201, **asked: Any) -> Any:
     """Import rows; the answer's JSON."""
     content = csv_text([header or HEADER, *rows])

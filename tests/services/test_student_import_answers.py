@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -10,10 +9,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from student_service import batch_schemas
-from tests.conftest import MakeClient
-from tests.support.signing import Signing
 from tests.support.student_files import csv_text
-from tests.support.students import a_student, student_app
+from tests.support.students import a_student
 from tests.support.wait import until
 
 CSV = {"Content-Type": "text/csv"}
@@ -22,10 +19,8 @@ WRONG, RIGHT = ["B1", "", "Ash", "b@x.org", 3], ["B2", "B", "B", "b2@x.org", 3]
 
 
 @pytest.fixture
-def client(make_client: MakeClient, signing: Signing, tmp_path: Path) -> TestClient:
-    client = make_client(student_app(signing, tmp_path))
-    client.headers.update(signing.bearer(sub="user-1", username="rita"))
-    return client
+def url(sqlite_url: str) -> str:
+    return sqlite_url
 
 
 def send(client: TestClient, table: list[Any], **asked: str) -> Any:

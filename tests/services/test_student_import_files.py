@@ -6,7 +6,6 @@ import io
 import zipfile
 import zlib
 from datetime import date, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,10 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from tests.conftest import MakeClient
-from tests.support.signing import Signing
 from tests.support.student_files import ROSTER_USER, csv_text, roster, workbook, zipped
-from tests.support.students import a_student, student_app
+from tests.support.students import a_student
 from tests.support.wait import until
 
 HEADER = ["student_number", "first_name", "last_name", "email", "year", "date_of_birth", "notes"]
@@ -25,10 +22,8 @@ ROW = ["007", "Zoë", "Müller", "zoe@x.org", "9", "2011-03-05", "a"]
 
 
 @pytest.fixture
-def client(make_client: MakeClient, signing: Signing, tmp_path: Path) -> TestClient:
-    client = make_client(student_app(signing, tmp_path))
-    client.headers.update(signing.bearer())
-    return client
+def url(sqlite_url: str) -> str:
+    return sqlite_url
 
 
 def send(client: TestClient, content: bytes | str, **asked: Any) -> Any:

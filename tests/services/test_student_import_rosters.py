@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
-from tests.conftest import MakeClient
-from tests.support.signing import Signing
 from tests.support.student_files import ROSTER_USER as USER
 from tests.support.student_files import csv_rows, roster
-from tests.support.students import student_app
 
 
 @pytest.fixture
-def client(make_client: MakeClient, signing: Signing, tmp_path: Path) -> TestClient:
-    client = make_client(student_app(signing, tmp_path))
-    client.headers.update(signing.bearer())
-    return client
+def url(sqlite_url: str) -> str:
+    return sqlite_url
 
 
 def send(client: TestClient, content: bytes, **asked: Any) -> Any:

@@ -4,36 +4,19 @@ from __future__ import annotations
 
 import io
 import zipfile
-from pathlib import Path
 from typing import Any
 
-import pytest
 import sqlalchemy as sa
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from student_service.models import student_sources
-from tests.conftest import MakeClient
-from tests.support.signing import Signing
 from tests.support.student_files import ROSTER_USER as USER
 from tests.support.student_files import csv_rows, csv_text, roster, zipped
-from tests.support.students import a_student, student_app
+from tests.support.students import a_student
 
 OTHER = USER | {"sourcedId": "u2", "givenName": "Bea", "identifier": "S2", "email": "b@x.org"}
 DELTA = [("propertyName", "value"), ("oneroster.version", "1.2"), ("file.users", "delta"), ("file.roles", "absent")]
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
-def app(request: pytest.FixtureRequest, signing: Signing, tmp_path: Path) -> FastAPI:
-    url = str(request.getfixturevalue("postgres_url")) if request.param == "postgresql" else None
-    return student_app(signing, tmp_path, url)
-
-
-@pytest.fixture
-def client(app: FastAPI, make_client: MakeClient, signing: Signing) -> TestClient:
-    client = make_client(app)
-    client.headers.update(signing.bearer())
-    return client
 
 
 def send(client: TestClient, content: bytes, status: int = 201, **asked: Any) -> Any:

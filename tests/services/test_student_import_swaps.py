@@ -2,39 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from student_service.importing import settling
-from tests.conftest import MakeClient
-from tests.support.signing import Signing
 from tests.support.student_files import csv_text
-from tests.support.students import a_student, student_app
+from tests.support.students import a_student
 
 HEADER = ["student_number", "first_name", "last_name", "email"]
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "postgresql":
-        return str(request.getfixturevalue("postgres_url"))
-    return f"sqlite:///{tmp_path}/students.db"
-
-
-@pytest.fixture
-def app(url: str, signing: Signing, tmp_path: Path) -> FastAPI:
-    return student_app(signing, tmp_path, url)
-
-
-@pytest.fixture
-def client(app: FastAPI, make_client: MakeClient, signing: Signing) -> TestClient:
-    client = make_client(app)
-    client.headers.update(signing.bearer(sub="user-1", username="rita"))
-    return client
 
 
 def send(client: TestClient, emails: dict[str, str], status: int = 201, **asked: Any) -> Any:

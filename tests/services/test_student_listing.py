@@ -20,14 +20,6 @@ from tests.support.students import a_student, student_app
 SEEDED = 24
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
-def client(request: pytest.FixtureRequest, make_client: MakeClient, signing: Signing, tmp_path: Path) -> TestClient:
-    url = request.getfixturevalue("postgres_url") if request.param == "postgresql" else None
-    client = make_client(student_app(signing, tmp_path, url))
-    client.headers.update(signing.bearer())
-    return client
-
-
 def seed(client: TestClient) -> list[dict[str, Any]]:
     """Students with ties and missing values in every field that sorts."""
     students = []
@@ -185,8 +177,8 @@ def test_a_forged_cursor_is_refused_or_harmless(sqlite: TestClient, sort: str) -
 
 
 @pytest.fixture
-def sqlite(make_client: MakeClient, signing: Signing, tmp_path: Path) -> TestClient:
-    client = make_client(student_app(signing, tmp_path))
+def sqlite(sqlite_url: str, make_client: MakeClient, signing: Signing, tmp_path: Path) -> TestClient:
+    client = make_client(student_app(signing, tmp_path, sqlite_url))
     client.headers.update(signing.bearer())
     for name in "AB":
         client.post("/students", json=a_student(last_name=name))

@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from starlette.testclient import TestClient
 
 from student_service import schemas
-from tests.conftest import MakeClient
 from tests.support.signing import Signing
-from tests.support.students import a_student, student_app
+from tests.support.students import a_student
 
 UNKNOWN = "01a20bf1-572f-7000-bbfa-114481a5df36"
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
-def client(request: pytest.FixtureRequest, make_client: MakeClient, signing: Signing, tmp_path: Path) -> TestClient:
-    url = request.getfixturevalue("postgres_url") if request.param == "postgresql" else None
-    client = make_client(student_app(signing, tmp_path, url))
-    client.headers.update(signing.bearer(username="rita"))
-    return client
 
 
 def created(client: TestClient, **fields: object) -> str:

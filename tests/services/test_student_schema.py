@@ -20,10 +20,9 @@ from tests.support.signing import Signing
 from tests.support.students import student_app
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
-def app(request: pytest.FixtureRequest, make_client: MakeClient, signing: Signing, tmp_path: Path) -> FastAPI:
-    url = request.getfixturevalue("postgres_url") if request.param == "postgresql" else None
-    app = student_app(signing, tmp_path, url)
+@pytest.fixture
+def app(empty_url: str, make_client: MakeClient, signing: Signing, tmp_path: Path) -> FastAPI:
+    app = student_app(signing, tmp_path, empty_url)
     make_client(app)
     return app
 

@@ -42,13 +42,6 @@ NAMES = [
 ]
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "postgresql":
-        return str(request.getfixturevalue("postgres_url"))
-    return f"sqlite:///{tmp_path}/students.db"
-
-
 @pytest.fixture
 def client_of(make_client: MakeClient, signing: Signing, tmp_path: Path) -> Callable[[str], tuple[FastAPI, TestClient]]:
     def make(url: str) -> tuple[FastAPI, TestClient]:
@@ -191,8 +184,8 @@ def test_who_changes_is_found_by_what_they_are_now(url: str, client_of: ClientOf
     assert (counted(), counted(year=3), counted(program="Law", status="enrolled")) == (3, 2, 2)
 
 
-def test_a_database_of_the_first_version_is_brought_up_with_its_students(url: str, client_of: ClientOf) -> None:
-    old = Database(url)
+def test_a_database_of_the_first_version_is_brought_up_with_its_students(empty_url: str, client_of: ClientOf) -> None:
+    old = Database(empty_url)
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     with old.engine.connect() as conn:
@@ -220,7 +213,7 @@ def test_a_database_of_the_first_version_is_brought_up_with_its_students(url: st
             entry = told | {"id": f"01a20bf1-572f-7000-bbfa-11448100000{version}", "version": version, "action": action}
             conn.execute(sa.insert(history_then), entry | {"at": row["created_at"], "changes": change})
     old.dispose()
-    _, client = client_of(url)
+    _, client = client_of(empty_url)
     assert client.get("/students?q=lder").json()["total"] == 1
     assert client.get("/students?q=ld&status=on_leave").json()["total"] == 1
     timeline = client.get(f"/students/{system['id']}/timeline").json()["items"]
@@ -232,8 +225,8 @@ def test_a_database_of_the_first_version_is_brought_up_with_its_students(url: st
     assert client.get("/students?q=younger").json()["total"] == 1
 
 
-def test_the_migrations_can_be_taken_back(url: str, client_of: ClientOf) -> None:
-    app, client = client_of(url)
+def test_the_migrations_can_be_taken_back(empty_url: str, client_of: ClientOf) -> None:
+    app, client = client_of(empty_url)
     client.post("/students/", json=a_student())
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))

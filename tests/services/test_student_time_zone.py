@@ -26,8 +26,8 @@ def place(request: pytest.FixtureRequest) -> Any:
 
 
 @pytest.fixture
-def client(place: Any, make_client: MakeClient, signing: Signing, tmp_path: Path) -> TestClient:
-    client = make_client(student_app(signing, tmp_path, clock=lambda: place[1], time_zone=place[0]))
+def client(place: Any, sqlite_url: str, make_client: MakeClient, signing: Signing, tmp_path: Path) -> TestClient:
+    client = make_client(student_app(signing, tmp_path, sqlite_url, lambda: place[1], time_zone=place[0]))
     client.headers.update(signing.bearer(username="rita"))
     return client
 

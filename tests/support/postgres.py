@@ -8,6 +8,10 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+from psycopg import sql
 
 
 def find_binaries() -> Path | None:
@@ -17,8 +21,13 @@ def find_binaries() -> Path | None:
     return next((f for f in folders if (f / "initdb").exists() and (f / "postgres").exists()), None)
 
 
+def name_in(url: str) -> str:
+    """The name of a URL's database."""
+    return urlsplit(url).path.removeprefix("/")
+
+
 class Postgres:
-    """One server process; `database()` makes an empty database in it."""
+    """One server process; `database()` makes a database in it, empty or the copy of another."""
 
     def __init__(self, binaries: Path) -> None:
         self._binaries = binaries
@@ -42,12 +51,24 @@ class Postgres:
             env={"PATH": "/usr/bin:/bin", "LC_ALL": "C", "USER": self._user or getpass.getuser()},
         )  # fmt: skip
 
-    def database(self) -> str:
-        """The URL of a new, empty database."""
+    def database(self, template: str = "template1") -> str:
+        """The URL of a new database; nobody may be connected with its template."""
         self._count += 1
         name = f"test_{self._count}"
-        self._run("createdb", "-h", str(self._folder), "-U", "tests", name)
+        with self._connection() as connection:
+            # Copying files takes half as long as writing all of them to the log, the default since PostgreSQL 15.
+            copying = sql.SQL("STRATEGY file_copy" if connection.info.server_version >= 150_000 else "")
+            names = sql.Identifier(name), sql.Identifier(template)
+            connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {} {}").format(*names, copying))
         return f"postgresql://tests@/{name}?host={self._folder}"
+
+    def drop(self, name: str) -> None:
+        """Remove a database, whoever is still connected with it."""
+        with self._connection() as connection:
+            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def _connection(self) -> psycopg.Connection:
+        return psycopg.connect(f"postgresql://tests@/postgres?host={self._folder}", autocommit=True)
 
     def stop(self) -> None:
         try:
