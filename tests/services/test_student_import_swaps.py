@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from student_service.importing import settling
+from student_service import undo
+from student_service.importing import applying, settling
 from tests.support.student_files import csv_text
 from tests.support.students import a_student
 
@@ -142,6 +143,22 @@ def test_those_who_pass_on_across_many_steps_are_changed_together_and_taken_back
     assert emails_of(client) == circle | swaps
     undone = client.post(f"/students/imports/{done['id']}/undo").json()
     assert (undone["state"], undone["rows_undone"], undone["rows_kept"]) == ("undone", 1_200, 0)
+    assert emails_of(client) == before
+
+
+def test_rows_that_pass_nothing_on_are_applied_around_those_that_do(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {name: name.lower() for name in "ABCDEFG"}
+    send(client, before)
+    monkeypatch.setattr(applying, "APPLIED_AT_ONCE", 2)
+    monkeypatch.setattr(undo, "UNDONE_AT_ONCE", 1)
+    after = {"A": "b", "C": "d", "G": "g2", "N": "n", "D": "c", "E": "f", "F": "a", "B": "e"}
+    done = send(client, after)
+    assert (done["counts"], done["rows_applied"]) == ({"updated": 7, "created": 1}, 8)
+    assert emails_of(client) == before | after
+    undone = client.post(f"/students/imports/{done['id']}/undo").json()
+    assert (undone["state"], undone["rows_undone"], undone["rows_kept"]) == ("undone", 8, 0)
     assert emails_of(client) == before
 
 
