@@ -2,7 +2,7 @@
 #
 #     docker build -t matricula .
 
-ARG PYTHON_IMAGE=python:3.11-slim-bookworm
+ARG PYTHON_IMAGE=python:3.14-slim-trixie
 
 # --- builder: the pinned requirements in a virtual environment without pip, and the packages, compiled once -----------
 FROM ${PYTHON_IMAGE} AS builder
