@@ -7,11 +7,13 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+
+pytestmark = pytest.mark.xdist_group("architecture")  # so that one process reads all files, once
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SERVICES = ("gateway", "auth_service", "student_service", "admin_ui")
@@ -112,19 +114,24 @@ def python_files_of(package: str) -> list[Path]:
     return [path for path in PYTHON_FILES if path.relative_to(REPOSITORY).parts[0] == package]
 
 
-def imports_of(path: Path) -> Iterator[tuple[int, str]]:
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+@cache
+def imports_of(path: Path) -> list[tuple[int, str]]:
     """Every imported module or name with its line, in functions too: `from a import b` gives `a` and `a.b`."""
     package = path.relative_to(REPOSITORY).parent.parts
-    for node in ast.walk(ast.parse(path.read_text())):
+    found = []
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield node.lineno, alias.name
+            found += [(node.lineno, alias.name) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             parents = package[: len(package) - node.level + 1] if node.level else ()
             module = ".".join((*parents, *filter(None, [node.module])))
-            yield node.lineno, module
-            for alias in node.names:
-                yield node.lineno, f"{module}.{alias.name}"
+            found += [(node.lineno, module), *((node.lineno, f"{module}.{alias.name}") for alias in node.names)]
+    return found
 
 
 def imports_from(path: Path, modules: set[str]) -> list[str]:
@@ -173,7 +180,7 @@ def test_only_auth_service_signs_tokens() -> None:
 
 def signs(path: Path) -> bool:
     """Whether the file calls `jwt.encode` or handles private keys."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Attribute) and node.attr == "encode" and ast.unparse(node.value) in {"jwt", "PyJWT()"}:
             return True
         if (
@@ -190,9 +197,7 @@ def signs(path: Path) -> bool:
 
 
 def test_pure_modules_know_no_framework_and_do_no_io() -> None:
-    called_pure = {
-        name_of(path) for path in PYTHON_FILES if "Pure" in (ast.get_docstring(ast.parse(path.read_text())) or "")
-    }
+    called_pure = {name_of(path) for path in PYTHON_FILES if "Pure" in (ast.get_docstring(parsed(path)) or "")}
     modules = PURE_MODULES | called_pure - {"tests/test_architecture.py"}
     assert not [found for module in modules for found in imports_from(REPOSITORY / module, FRAMEWORKS_AND_IO)]
 
