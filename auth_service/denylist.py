@@ -20,7 +20,7 @@ from datetime import datetime
 import redis
 
 from auth_service import revocations
-from auth_service.revocations import Revocation
+from auth_service.revocations import CHUNK, Revocation
 from servicekit.database import Database
 from servicekit.logs import get_logger
 from servicekit.problems import ServiceUnavailable
@@ -30,7 +30,6 @@ SESSION_KEY = "denylist:sid:"
 WHOLE_KEY = "denylist:whole"
 REBUILD_KEY = "denylist:rebuild:"
 REBUILD_SECONDS = 600
-CHUNK = 1000
 
 # The server's own identity is asked inside each script: between two commands a client may have reconnected elsewhere.
 _RUN_ID = "local run_id = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')\n"
@@ -89,7 +88,7 @@ class Denylist:
             self.rebuild()
         now = self._clock()
         with self._db.read() as conn:
-            waiting = revocations.unpublished(conn, now)
+            waiting = revocations.some_unpublished(conn, now)
         if waiting:
             self._write(waiting)
             self._mark(waiting, now)
@@ -111,15 +110,14 @@ class Denylist:
 
     def _mark(self, published: Sequence[Revocation], now: datetime) -> None:
         with self._db.write() as conn:
-            for start in range(0, len(published), CHUNK):
-                ids = [item.session_id for item in published[start : start + CHUNK]]
-                revocations.mark_published(conn, ids, now)
+            for some in revocations.batched(published, CHUNK):
+                revocations.mark_published(conn, [item.session_id for item in some], now)
 
     def _write(self, revoked: Sequence[Revocation]) -> None:
         now = self._clock()
-        for start in range(0, len(revoked), CHUNK):
+        for some in revocations.batched(revoked, CHUNK):
             pipe = self._redis.pipeline(transaction=False)
-            for item in revoked[start : start + CHUNK]:
+            for item in some:
                 seconds = math.ceil((item.expires_at - now).total_seconds())
                 pipe.set(SESSION_KEY + item.session_id, "1", ex=max(1, seconds))
             pipe.execute()

@@ -6,14 +6,17 @@ commits; then the caller publishes what ``revoke`` returned and answers 2xx only
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from sqlalchemy import ColumnElement, Connection, and_, insert, select, update
 
 from auth_service.models import revocations, sessions
 
+T = TypeVar("T")
+CHUNK = 1000  # rows named in one statement
 # Beyond the last token's expiry, for clocks that differ.
 MARGIN = timedelta(seconds=60)
 
@@ -41,13 +44,13 @@ def revoke(
     # The lock orders this against a refresh of the same session: whoever comes second sees what the first did.
     query = select(sessions.c.id, sessions.c.access_expires_at).where(*conditions).order_by(sessions.c.id)
     ending = conn.execute(query.with_for_update()).all()
-    if ending:
+    for some in batched(ending, CHUNK):
         conn.execute(
             update(sessions)
-            .where(sessions.c.user_id == user_id, sessions.c.id.in_([row.id for row in ending]))
+            .where(sessions.c.user_id == user_id, sessions.c.id.in_([row.id for row in some]))
             .values(revoked_at=now, revoked_because=because)
         )
-        still_usable = [row for row in ending if row.access_expires_at + MARGIN > now]
+        still_usable = [row for row in some if row.access_expires_at + MARGIN > now]
         if still_usable:
             conn.execute(
                 insert(revocations),
@@ -64,12 +67,14 @@ def revoke(
     return unpublished(conn, now, user_id=user_id)
 
 
-def unpublished(conn: Connection, now: datetime, *, user_id: str | None = None, limit: int = 5000) -> list[Revocation]:
-    """The outbox: revocations that are not known to be in Redis."""
-    conditions = [revocations.c.published_at.is_(None), revocations.c.expires_at > now]
-    if user_id is not None:
-        conditions.append(revocations.c.user_id == user_id)
-    return _read(conn, and_(*conditions), limit)
+def unpublished(conn: Connection, now: datetime, *, user_id: str) -> list[Revocation]:
+    """The outbox of one user, whole: revocations that are not known to be in Redis."""
+    return _read(conn, and_(_is_waiting(now), revocations.c.user_id == user_id), None)
+
+
+def some_unpublished(conn: Connection, now: datetime, *, limit: int = 5000) -> list[Revocation]:
+    """A part of everybody's outbox, for whoever comes again for the rest."""
+    return _read(conn, _is_waiting(now), limit)
 
 
 def unexpired(conn: Connection, now: datetime) -> list[Revocation]:
@@ -77,9 +82,18 @@ def unexpired(conn: Connection, now: datetime) -> list[Revocation]:
     return _read(conn, revocations.c.expires_at > now, None)
 
 
+def batched(rows: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """The rows in parts of at most ``size``: a statement has room for so many parameters only."""
+    return (rows[start : start + size] for start in range(0, len(rows), size))
+
+
 def mark_published(conn: Connection, session_ids: Sequence[str], now: datetime) -> None:
     """Take these out of the outbox."""
     conn.execute(update(revocations).where(revocations.c.session_id.in_(session_ids)).values(published_at=now))
+
+
+def _is_waiting(now: datetime) -> ColumnElement[bool]:
+    return and_(revocations.c.published_at.is_(None), revocations.c.expires_at > now)
 
 
 def _read(conn: Connection, condition: ColumnElement[bool], limit: int | None) -> list[Revocation]:
