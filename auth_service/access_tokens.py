@@ -12,6 +12,9 @@ from auth_service.roles import scopes_of
 from auth_service.settings import Settings
 from servicekit.ids import uuid7
 
+# Required by RFC 9068 §2.2. Clients aren't registered here: the password grant is everybody's, and asks for no client.
+CLIENT_ID = "matricula"
+
 
 @dataclass(frozen=True)
 class Bearer:
@@ -31,6 +34,7 @@ def sign(bearer: Bearer, *, keys: KeyRing, settings: Settings, now: datetime) ->
         "iss": settings.token_issuer,
         "aud": settings.token_audience,
         "sub": bearer.user_id,
+        "client_id": CLIENT_ID,
         "iat": issued_at,
         "exp": issued_at + settings.access_token_ttl,
         "jti": uuid7(),

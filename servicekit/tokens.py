@@ -16,6 +16,7 @@ from jwt.algorithms import OKPAlgorithm
 
 MAX_TOKEN_CHARACTERS = 4096
 MAX_CACHED = 50_000
+CLOCK_SKEW_SECONDS = 60  # how far the signer's clock may be ahead
 REQUIRED_CLAIMS = ["iss", "aud", "sub", "exp", "iat", "jti", "sid"]
 
 
@@ -169,7 +170,7 @@ class TokenVerifier:
                 algorithms=["EdDSA"],
                 issuer=self._issuer,
                 audience=self._audience,
-                options={"require": REQUIRED_CLAIMS},
+                options={"require": REQUIRED_CLAIMS, "verify_iat": False},  # see _claims
             )
         except jwt.ExpiredSignatureError:
             raise InvalidToken("The access token has expired.") from None
@@ -183,5 +184,13 @@ def _claims(payload: dict[str, Any]) -> Claims:
     username = payload.get("username", payload["sub"])
     if not all(isinstance(text, str) and len(text) <= 1024 for text in (*texts, username)):
         raise InvalidToken("The access token is not valid.")
+    try:
+        exp, iat = float(payload["exp"]), float(payload["iat"])
+    except (ValueError, TypeError, OverflowError):
+        raise InvalidToken("The access token is not valid.") from None
+    # RFC 7519 §4.1.6 refuses nothing because of `iat`, and a second's difference between two clocks must not make a new
+    # token useless; one from far ahead tells of a clock that is wrong.
+    if not iat <= time.time() + CLOCK_SKEW_SECONDS:
+        raise InvalidToken("The access token is not valid yet.")
     sub, sid, jti, scope, role = map(str, texts)
-    return Claims(sub, sid, jti, username, role, frozenset(scope.split()), float(payload["exp"]), float(payload["iat"]))
+    return Claims(sub, sid, jti, username, role, frozenset(scope.split()), exp, iat)
