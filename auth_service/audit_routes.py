@@ -2,13 +2,14 @@
 
 # No `from __future__ import annotations`: see auth.py.
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
-from sqlalchemy import ColumnElement, or_, select
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from sqlalchemy import Column, ColumnElement, func, or_, select
 
-from auth_service import listing
+from auth_service import listing, usernames
 from auth_service.answers import ADMIN, AuditOut, AuditPage, problems
 from auth_service.audit import Event
 from auth_service.caller import USER_ADMIN
@@ -20,7 +21,16 @@ from servicekit.strict_json import StrictRoute
 
 router = APIRouter(prefix="/auth/audit", tags=["audit"], route_class=StrictRoute)
 Who = Annotated[str | None, Field(max_length=64, description="A user's id or username.")]
-Moment = Annotated[AwareDatetime | None, Field(description="ISO 8601 with a zone.")]
+
+
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:  # the first and the last day of the calendar are not whole in every zone
+        raise ValueError("must be between the years 1 and 9999 in UTC") from None
+
+
+Moment = Annotated[Annotated[AwareDatetime, AfterValidator(_in_utc)] | None, Field(description="ISO 8601 with a zone.")]
 
 
 class AuditQuery(BaseModel):
@@ -43,13 +53,18 @@ class AuditQuery(BaseModel):
         if self.event is not None:
             yield columns.event == self.event
         if self.actor:
-            yield or_(columns.actor_id == self.actor, columns.actor == self.actor)
+            yield _is_about(columns.actor_id, columns.actor, self.actor)
         if self.subject:
-            yield or_(columns.subject_id == self.subject, columns.subject == self.subject)
+            yield _is_about(columns.subject_id, columns.subject, self.subject)
         if self.since is not None:
             yield columns.at >= self.since
         if self.until is not None:
             yield columns.at < self.until
+
+
+def _is_about(id_column: Column[Any], name_column: Column[Any], who: str) -> ColumnElement[bool]:
+    # Ids and usernames are the same whatever their case.
+    return or_(id_column == who.lower(), func.lower(name_column) == usernames.key_of(who))
 
 
 @router.get("", summary="The audit trail", responses=problems(*ADMIN, 422), dependencies=[USER_ADMIN])

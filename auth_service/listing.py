@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, or_, select
@@ -86,9 +86,10 @@ def _position(cursor: str, sort: str, column: ColumnElement[Any]) -> tuple[Any, 
         raise bad
     if isinstance(column.type, UtcDateTime):
         try:
-            value = datetime.fromisoformat(value)
-        except ValueError:
+            moment = datetime.fromisoformat(value)
+            if moment.tzinfo is None:
+                raise bad
+            value = moment.astimezone(UTC)
+        except (ValueError, OverflowError):  # the first and the last day of the calendar are not whole in every zone
             raise bad from None
-        if value.tzinfo is None:
-            raise bad
     return value, last_id

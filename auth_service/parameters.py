@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import Path, Query
+from pydantic import AfterValidator
 
 from servicekit.paging import DEFAULT_LIMIT, MAX_CURSOR_CHARACTERS, MAX_LIMIT
 
@@ -18,4 +19,5 @@ Identifier = Annotated[
         description="A UUID.",
         examples=["0199aaaa-0000-7000-8000-000000000000"],
     ),
+    AfterValidator(str.lower),  # RFC 9562 §4: read whatever its case
 ]
