@@ -71,7 +71,7 @@ def clean_name(value: Any, max_length: int) -> str:
 def clean_number(value: Any, max_length: int) -> str:
     """A student number: letters, digits and ``. _ - /``, in any script."""
     text = clean_text(value, max_length)
-    if text and not NUMBER.fullmatch(text):
+    if text and not NUMBER.fullmatch(_without_marks(text)):
         raise ValueError("may contain letters, digits and . _ - / and begins with a letter or digit")
     return text
 
@@ -84,12 +84,27 @@ def clean_email(value: Any) -> str:
     local, at, domain = text.rpartition("@")
     if not at or not local:
         raise ValueError("must look like name@example.org")
-    if len(local) > MAX_LOCAL_PART_LENGTH or not LOCAL_PART.fullmatch(local):
+    if len(local) > MAX_LOCAL_PART_LENGTH or not LOCAL_PART.fullmatch(_without_marks(local)):
         raise ValueError("has something before the @ that no usual e-mail address has")
     labels = domain.split(".")
-    if len(labels) < 2 or any(len(label) > MAX_LABEL_LENGTH or not LABEL.fullmatch(label) for label in labels):
+    if len(labels) < 2 or any(
+        len(label) > MAX_LABEL_LENGTH or not LABEL.fullmatch(_without_marks(label)) for label in labels
+    ):
         raise ValueError("has something after the @ that is no domain name")
     return text
+
+
+def _without_marks(text: str) -> str:
+    r"""Text less the marks that follow a letter: most scripts of India and South East Asia write vowels with them, and
+    ``\w`` knows none.
+    """
+    if text.isascii():
+        return text
+    kept: list[str] = []
+    for character in text:
+        if not (kept and kept[-1].isalnum() and unicodedata.category(character) in ("Mn", "Mc")):
+            kept.append(character)
+    return "".join(kept)
 
 
 def clean_phone(value: Any) -> str:
