@@ -16,7 +16,8 @@ BROWSER_TESTS = "tests/browser"
 
 RUNS = (
     (["-m", "not browser", "--dist", "loadgroup"], [f"--ignore={BROWSER_TESTS}"]),
-    (["-m", "browser", "--dist", "loadfile"], [BROWSER_TESTS]),  # each worker drives a system and a browser of its own
+    # Each worker drives a system and a browser of its own. The files with the longest tests come first by themselves.
+    (["-m", "browser", "--dist", "loadgroup", "--no-loadscope-reorder"], [BROWSER_TESTS]),
 )
 """For each run what chooses its tests, and what spares it reading the other's when no file is named."""
 

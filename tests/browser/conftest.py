@@ -33,8 +33,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(here):
             item.add_marker(pytest.mark.browser)
-            item.add_marker(pytest.mark.xdist_group("browser"))
+            item.add_marker(pytest.mark.xdist_group(group_of(item)))
             item.add_marker(pytest.mark.timeout(180))
+
+
+def group_of(item: pytest.Item) -> str:
+    """What one worker drives in its own system: a file's tests, of the files with every look those of one look."""
+    parameters = getattr(item, "callspec", None)
+    look = [str(parameters.params[name]) for name in ("theme", "width") if parameters and name in parameters.params]
+    return "-".join([item.path.stem, *look])
 
 
 @pytest.fixture(scope="session")
