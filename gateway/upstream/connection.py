@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import select
 import socket
 from collections.abc import Callable
 from typing import Final, Protocol
@@ -13,6 +12,7 @@ from gateway.upstream.answer import Answer
 from gateway.upstream.errors import BadUpstreamResponse, Phase, UpstreamClosed, UpstreamTimeout
 from gateway.upstream.policy import Deadlines
 from gateway.upstream.response import UpstreamResponse
+from gateway.upstream.sockets import received_before_reset
 
 HIGH_WATER_BYTES: Final = 128 * 1024  # of a body that waits to be read; then we stop reading
 WHOLE_BODY_BYTES: Final = 64 * 1024  # up to this length a body is waited for, a moment, to be handed over whole
@@ -110,12 +110,6 @@ class Connection(Answer, asyncio.Protocol):
     async def drained(self) -> None:
         if self._drained is not None:
             await self._drained
-
-    def is_alive(self) -> bool:
-        """Ask the kernel whether an end, or bytes of nobody's, have come that the event loop hasn't told us of yet."""
-        poll = select.poll()
-        poll.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
-        return not poll.poll(0)
 
     def withdraw(self, waiter: asyncio.Future[UpstreamResponse]) -> None:
         """End the exchange that `waiter` stands for, since nobody waits any more; a later one is left alone."""
@@ -236,10 +230,17 @@ class Connection(Answer, asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
+        if exc is not None:  # who refuses an upload (413, 401) and closes on it has answered before a write fails of it
+            self._read_on()
         if self.busy:
             self._closed()
         self._owner.lost(self)
         self._parser = None  # it refers back to us
+
+    def _read_on(self) -> None:
+        for data in received_before_reset(self.transport):
+            if self.busy:
+                self.data_received(data)
 
     # Answers
 

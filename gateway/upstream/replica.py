@@ -6,13 +6,13 @@ import asyncio
 import ssl
 from collections.abc import Callable
 from functools import partial
-from typing import Literal
-from urllib.parse import urlsplit
 
+from gateway.upstream.base_url import parse_base_url
 from gateway.upstream.breaker import Breaker
 from gateway.upstream.connection import Connection, Owner, StaleConnection
 from gateway.upstream.errors import ConnectError, UpstreamError, UpstreamTimeout
 from gateway.upstream.policy import UpstreamPolicy
+from gateway.upstream.sockets import is_silent
 
 
 class Replica:
@@ -47,7 +47,7 @@ class Replica:
         tls: ssl.SSLContext | None = None,
         on_change: Callable[[str, bool], None] | None = None,
     ) -> None:
-        scheme, host, port = _parse_url(url)
+        scheme, host, port = parse_base_url(url)
         bracketed = f"[{host}]" if ":" in host else host
         is_default_port = port == (443 if scheme == "https" else 80)
         authority = bracketed if is_default_port else f"{bracketed}:{port}"
@@ -94,7 +94,7 @@ class Replica:
         while idle:
             connection = idle.pop()
             transport = connection.transport
-            if connection.deadline > now and not transport.is_closing() and (is_safe or connection.is_alive()):
+            if connection.deadline > now and not transport.is_closing() and (is_safe or is_silent(transport)):
                 return connection
             self._connections.discard(connection)
             transport.abort()
@@ -193,14 +193,3 @@ class Replica:
 def _is_readers_fault(error: UpstreamError) -> bool:
     """Tell whether the total deadline passed in mid-body: its reader is as likely to be slow as the replica."""
     return isinstance(error, UpstreamTimeout) and error.phase == "total"
-
-
-def _parse_url(url: str) -> tuple[Literal["http", "https"], str, int]:
-    """Return scheme, host and port; raises ValueError for what isn't the plain base URL of a replica."""
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError(f"an upstream's URL is http://HOST:PORT or https://HOST:PORT, not {url!r}")
-    if parts.path not in {"", "/"} or parts.query or parts.fragment or parts.username or parts.password:
-        raise ValueError(f"an upstream's URL ends after its port: {url!r}")
-    scheme: Literal["http", "https"] = "https" if parts.scheme == "https" else "http"
-    return scheme, parts.hostname, parts.port or (443 if scheme == "https" else 80)
