@@ -20,6 +20,7 @@ from servicekit.problems import ServiceUnavailable, TooManyRequests, Unauthorize
 
 SCRIPT = (Path(__file__).parent / "admit.lua").read_bytes()
 WHOLE = b"denylist:whole"
+_READINESS = RatePolicy("readiness", 1_000_000_000, 1)  # limits nobody
 PASSED, REVOKED, NOT_WHOLE, LIMITED = 0, 1, 2, 3
 
 
@@ -52,7 +53,7 @@ class Admission:
             return question
         key, rate = b"", (0, 0)
         if policy is not None:
-            key = b"rl:%b:%b" % (policy.name.encode(), limiter_key.encode("utf-8", "surrogateescape"))
+            key = policy.key_prefix + limiter_key.encode("utf-8", "surrogateescape")
             rate = (policy.limit, policy.window_seconds * 1000)
         # Of the command's ten parts only the two keys are each request's own; the others are rendered once (2 µs).
         around = self._rendered.get(rate)
@@ -95,6 +96,7 @@ class Admission:
             reply = await self._link.call(question.around.begin_with_source + question.keys + question.around.end)
             if type(reply) is list:
                 return reply
+        self._link.note_refusal(str(reply))
         raise RedisUnavailable(str(reply))
 
     def _without_redis(self, denylist_key: bytes, policy: RatePolicy | None, limiter_key: str) -> Quota | None:
@@ -124,13 +126,13 @@ class Admission:
             raise ServiceUnavailable("The denylist isn't whole.")
 
     async def check_redis(self) -> None:
-        """Readiness: Redis answers.
+        """Readiness: Redis answers, and takes what a limiter writes: not if it is full, or a replica.
 
         Raises:
             ServiceUnavailable: It doesn't.
         """
         try:
-            await self._link.call(render_command(b"PING"))
+            await self._reply_to(self.ask(b"", _READINESS, ""))
         except RedisUnavailable:
             raise ServiceUnavailable("Redis doesn't answer.") from None
 

@@ -26,10 +26,12 @@ class RatePolicy:
     limit: int
     window_seconds: int
     header: bytes = field(init=False)  # RateLimit-Policy (draft-ietf-httpapi-ratelimit-headers-10 §3)
+    key_prefix: bytes = field(init=False)  # in Redis; a window of another length has other slices, so other keys
 
     def __post_init__(self) -> None:
         text = f'"{self.name}";q={self.limit};w={self.window_seconds}'
         object.__setattr__(self, "header", text.encode())
+        object.__setattr__(self, "key_prefix", f"rl:{self.name}:{self.window_seconds}:".encode())
 
     def quota_header(self, remaining: int, reset_seconds: float) -> bytes:
         """The ``RateLimit`` field: what is left, and in how many seconds it is restored."""

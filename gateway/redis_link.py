@@ -7,6 +7,7 @@ away and never reaches another.
 
 Redis gone: ``RedisUnavailable`` at once. Redis hung: after ``ANSWER_SECONDS``, for all that wait, and at once for
 those who come after, until a new connection has been made and has answered. It tries again every RECONNECT_SECONDS.
+A server that has become a read-only replica is left, and taken again by its name: that may be another one by now.
 """
 
 from __future__ import annotations
@@ -26,6 +27,10 @@ log = get_logger()
 ANSWER_SECONDS = 0.5
 CONNECT_SECONDS = 0.5
 RECONNECT_SECONDS = 0.25
+REFUSALS_LOGGED_SECONDS = 5.0  # one in so long
+
+
+_OF_A_REPLICA = frozenset({"READONLY", "MASTERDOWN"})
 
 
 class RedisUnavailable(Exception):
@@ -160,6 +165,7 @@ class RedisLink:
         self._task: asyncio.Task[None] | None = None
         self._broken = asyncio.Event()
         self._up = asyncio.Event()
+        self._refusal_logged_at = float("-inf")
         self.run_id = b""
         self.shas: list[bytes] = []
 
@@ -194,6 +200,16 @@ class RedisLink:
         if connection is None:
             raise RedisUnavailable("not connected")
         return connection.call(command)
+
+    def note_refusal(self, error: str) -> None:
+        """Log that a command was answered with an error (full memory, a missing right), not more often than needed."""
+        code = error.partition(" ")[0]
+        now = asyncio.get_running_loop().time()
+        if now - self._refusal_logged_at >= REFUSALS_LOGGED_SECONDS:
+            self._refusal_logged_at = now
+            log.error("redis_refused", error=code)
+        if code in _OF_A_REPLICA and self._connection is not None:
+            self._connection.close("a replica")
 
     def lost(self, connection: _Connection, reason: str) -> None:
         if self._connection is connection:
@@ -254,4 +270,6 @@ class RedisLink:
         self.run_id = next((line[7:].strip() for line in info.split(b"\n") if line.startswith(b"run_id:")), b"")
         if not self.run_id:
             raise RedisUnavailable("the server doesn't tell its run_id")
+        if b"slave_read_only:1" in await ask(b"INFO", b"replication"):
+            raise RedisUnavailable("a read-only replica")
         self.shas = [await ask(b"SCRIPT", b"LOAD", script) for script in self._scripts]
