@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -32,6 +33,7 @@ from servicekit.logs import get_logger
 from servicekit.problems import BadGateway, BadRequest, GatewayTimeout, PayloadTooLarge, ServiceUnavailable
 
 log = get_logger()
+RETIRE_CHECK_SECONDS = 0.5
 
 
 class ClientLeft(Exception):
@@ -75,7 +77,7 @@ def too_large(limit: int) -> PayloadTooLarge:
     return PayloadTooLarge(f"A body may have at most {limit} bytes.", headers={"Connection": "close"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Forwarding:
     """A route table and the upstreams it names: swapped as one when the table is read again."""
 
@@ -124,26 +126,34 @@ class Forwarder:
         self._max_body_bytes = max_body_bytes
         self._proxy_token = proxy_token or None
         self._retiring: set[asyncio.Task[None]] = set()
+        self._past: list[weakref.ref[Forwarding]] = []  # replaced tables; alive while a request holds them
 
     def replace(self, table: RouteTable) -> None:
         """Use another table from the next request on; an upstream no longer named ends with its last request."""
         old, self.current = self.current, connect_upstreams(table, self.current)
+        self._past = [each for each in self._past if each() is not None]
+        self._past.append(weakref.ref(old))
         kept = set(map(id, self.current.services.values()))
-        for name, service in old.services.items():
+        for service in old.services.values():
             if id(service) not in kept:
-                task = asyncio.create_task(self._retire(service, old.table.upstreams[name].total_seconds))
+                task = asyncio.create_task(self._retire(service))
                 self._retiring.add(task)
                 task.add_done_callback(self._retiring.discard)
 
-    async def _retire(self, service: UpstreamService, seconds: float) -> None:
-        """Close a client that is no longer in the table when its last request must have ended."""
-        await asyncio.sleep(seconds)
+    async def _retire(self, service: UpstreamService) -> None:
+        """Close a client that is no longer in the table when the last request, or tunnel, that may use it has ended."""
+        while self._may_be_in_use(service):  # noqa: ASYNC110 - that a table is let go of is no event to wait for
+            await asyncio.sleep(RETIRE_CHECK_SECONDS)
         await service.aclose()
         successor = self.current.services.get(service.name)
         present = {replica.name for replica in successor.snapshot()} if successor is not None else set()
         for replica in service.snapshot():
             if replica.name not in present:
                 REPLICA_EJECTED.labels(service.name, replica.name).set(0)  # nobody waits for it any more
+
+    def _may_be_in_use(self, service: UpstreamService) -> bool:
+        """Whether a table that names it is still held by a request."""
+        return any(past is not None and service in past.services.values() for past in (each() for each in self._past))
 
     async def close(self) -> None:
         for task in self._retiring:

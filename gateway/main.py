@@ -62,6 +62,8 @@ def read_table(settings: Settings) -> RouteTable:
         text = settings.routes_file.read_text(encoding="utf-8")
     except OSError as error:
         raise RouteTableError(f"{settings.routes_file}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise RouteTableError(f"{settings.routes_file}: not UTF-8") from None
     return parse_route_table(text, environment_urls=urls, policies=settings.rate_policies())
 
 

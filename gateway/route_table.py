@@ -5,6 +5,7 @@ A look-up costs one dictionary access for each length of prefix that the table h
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from gateway.paths import BadPath, normalise_path
 from gateway.rate_policy import RatePolicy, parse_rate
+from gateway.upstream.base_url import parse_base_url
 
+_LIMIT_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")  # it stands in header fields
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -165,11 +168,7 @@ def parse_route_table(
         raise RouteTableError("\n".join(lines)) from None
     problems: list[str] = []
     urls = {name: _urls(name, block, environment_urls, problems) for name, block in document.upstreams.items()}
-    limits = {name: Limit(policy, per_subject=name == "user") for name, policy in policies.items()}
-    for name, block in document.limits.items():
-        if name in limits:
-            problems.append(f"limits.{name}: this name is the environment's")
-        limits[name] = Limit(parse_rate(name, block.rate), per_subject=block.per == "subject")
+    limits = _limits(document.limits, policies, problems)
     by_prefix: dict[bytes, Route] = {}
     for number, row in enumerate(document.routes, start=1):
         where = f"routes #{number} ({row.prefix})"
@@ -191,6 +190,19 @@ def parse_route_table(
     return RouteTable(tuple(by_prefix.values()), document.upstreams, urls, by_prefix, depths)
 
 
+def _limits(
+    blocks: Mapping[str, LimitBlock], policies: Mapping[str, RatePolicy], problems: list[str]
+) -> dict[str, Limit]:
+    limits = {name: Limit(policy, per_subject=name == "user") for name, policy in policies.items()}
+    for name, block in blocks.items():
+        if name in limits:
+            problems.append(f"limits.{name}: this name is the environment's")
+        if _LIMIT_NAME.fullmatch(name) is None:
+            problems.append(f"limits.{name!r}: a limit's name is made of letters, digits, - and _")
+        limits[name] = Limit(parse_rate(name, block.rate), per_subject=block.per == "subject")
+    return limits
+
+
 def _route(block: RouteBlock, limit: Limit | None) -> Route:
     scopes = {method: frozenset(needed.split()) for method, needed in block.methods.items()}
     return Route(
@@ -208,10 +220,15 @@ def _urls(
     if block.env is not None:
         if block.env not in environment_urls:
             problems.append(f"upstreams.{name}: env: {block.env} is none of {', '.join(sorted(environment_urls))}")
-        return environment_urls.get(block.env, ())
-    if not block.urls or not all(url.startswith(("http://", "https://")) for url in block.urls):
-        problems.append(f"upstreams.{name}: urls: a list of http:// or https:// URLs")
-    return block.urls or ()
+    elif not block.urls:
+        problems.append(f"upstreams.{name}: urls: name at least one")
+    urls = (block.urls if block.env is None else environment_urls.get(block.env)) or ()
+    for number, url in enumerate(urls, start=1):
+        try:
+            parse_base_url(url)
+        except ValueError as error:
+            problems.append(f"upstreams.{name}: {block.env or 'urls'} #{number}: {error}")
+    return tuple(url.rstrip("/") for url in urls)
 
 
 def _place(location: tuple[int | str, ...]) -> str:
