@@ -13,6 +13,7 @@ from typing import Any
 import httpx2
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from servicekit.control_client import control_client
 from servicekit.logs import get_logger
 from servicekit.problems import ServiceUnavailable
 from servicekit.tokens import read_jwks
@@ -89,7 +90,7 @@ class JwksClient:
 
     async def _fetch(self) -> bool:
         try:
-            async with httpx2.AsyncClient(timeout=TIMEOUT_SECONDS, trust_env=False) as client:
+            async with control_client(TIMEOUT_SECONDS) as client:
                 for url in self._urls:
                     try:
                         response = await asyncio.wait_for(client.get(url + PATH), TIMEOUT_SECONDS * 2)

@@ -14,10 +14,12 @@ from fastapi.responses import JSONResponse
 
 from gateway.forward import Forwarding
 from gateway.merge_openapi import merge_documents
+from servicekit.control_client import control_client
 from servicekit.logs import get_logger
 
 log = get_logger()
 FRESH_SECONDS = 15.0
+RETRY_SECONDS = 1.0  # while a document is missing
 FETCH_SECONDS = 2.0
 MAX_BYTES = 5 * 1024 * 1024
 
@@ -29,6 +31,7 @@ class DocumentSource:
         self._current = current
         self._documents: dict[str, dict[str, Any]] = {}
         self._fetched_at = float("-inf")
+        self._missed: set[str] = set()  # then
         self._lock = asyncio.Lock()
 
     async def merged(self, app: FastAPI) -> dict[str, Any]:
@@ -36,15 +39,19 @@ class DocumentSource:
         forwarding = self._current()
         async with self._lock:
             wanted = {name for name, block in forwarding.table.upstreams.items() if block.openapi}
-            if time.monotonic() - self._fetched_at > FRESH_SECONDS or wanted - self._documents.keys():
+            unknown = wanted - self._documents.keys()
+            age = time.monotonic() - self._fetched_at
+            # Those who have waited here for another's look at a hung service don't take a look each.
+            if age > (RETRY_SECONDS if unknown else FRESH_SECONDS) or unknown - self._missed:
                 await self._fetch(forwarding, wanted)
+                self._fetched_at, self._missed = time.monotonic(), wanted - self._documents.keys()
         own = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
         parts = {name: self._documents[name] for name in sorted(wanted & self._documents.keys())}
         missing = sorted(wanted - parts.keys())
         return merge_documents(own, parts, forwarding.table, missing=missing)
 
     async def _fetch(self, forwarding: Forwarding, wanted: set[str]) -> None:
-        async with httpx2.AsyncClient(timeout=FETCH_SECONDS, trust_env=False) as client:
+        async with control_client(FETCH_SECONDS) as client:
 
             async def one(name: str) -> None:
                 for url in forwarding.table.urls[name]:
@@ -59,8 +66,6 @@ class DocumentSource:
                         log.warning("openapi_unreachable", upstream=name, error=type(error).__name__)
 
             await asyncio.gather(*map(one, wanted))
-        if wanted <= self._documents.keys():
-            self._fetched_at = time.monotonic()
 
 
 def documentation_router(source: DocumentSource, app: FastAPI) -> APIRouter:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 import httpx2
 
 from gateway.forward import Forwarding
+from servicekit.control_client import control_client
 from servicekit.problems import ServiceUnavailable
 
 ASK_SECONDS = 0.8
@@ -22,7 +23,7 @@ class UpstreamChecks(Mapping[str, Callable[[], Awaitable[None]]]):
         urls = self._current().table.urls[name]
 
         async def check() -> None:
-            async with httpx2.AsyncClient(timeout=ASK_SECONDS / max(1, len(urls)), trust_env=False) as client:
+            async with control_client(ASK_SECONDS / max(1, len(urls))) as client:
                 for url in urls:
                     try:
                         if (await client.get(url + "/healthz")).status_code == 200:
