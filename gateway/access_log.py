@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gateway.record import Record
 from servicekit.log_sink import service_name, stdout_sink
-from servicekit.logs import encode_line, get_logger, timestamp
+from servicekit.logs import encode_line, get_logger, shortened, timestamp
 
 _SET_BY_LOGGER = frozenset({"timestamp", "level", "service", "request_id", "trace_id"})
 
@@ -42,7 +42,7 @@ class AccessLog:
             "request_id": facts.request_id,
             "trace_id": facts.trace_id,
             "method": record.method,
-            "path": path,
+            "path": shortened(path),
             "route": record.route,
             "status": status,
             "duration_ms": round(seconds * 1000, 3),

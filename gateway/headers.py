@@ -54,6 +54,8 @@ def forwarded_headers(
     """
     named = _named_by_connection(headers, fields)
     dropped = DROPPED_FROM_REQUEST if named is None else DROPPED_FROM_REQUEST | named
+    if b"tracestate" in fields and facts.trace_id.encode() not in fields.get(b"traceparent", b""):
+        dropped |= {b"tracestate"}  # of a trace that isn't continued (W3C Trace Context §3.3)
     passed = [field for field in headers if field[0] not in dropped]
     address = facts.client_ip
     host = fields.get(b"host", b"").decode("latin-1")

@@ -159,6 +159,8 @@ class Gateway:
             if scope["query_string"]:
                 check_query(scope["query_string"])
         except BadPath as error:
+            if raw == b"*" and scope["method"] == "OPTIONS":
+                return raw
             raise BadRequest(f"The request's target is malformed: {error.reason.replace('_', ' ')}.") from None
         if path is not raw:
             scope["raw_path"], scope["path"] = path, unquote_to_bytes(path).decode("utf-8")
@@ -223,8 +225,9 @@ class Gateway:
                 message = {**message, "headers": headers}
             await send(message)
 
+        own = self.own if scope["raw_path"] != b"*" else _answer_asterisk
         try:
-            await self.own(scope, receive, send_with_id)
+            await own(scope, receive, send_with_id)
         finally:
             current_request.reset(reset)
             record.route = route_template(scope)
@@ -245,8 +248,17 @@ class Gateway:
     def _finish(self, scope: Scope, record: Record) -> None:
         seconds = time.perf_counter() - record.facts.started
         record.status = record.status or 499
-        observe(record.method, record.route, record.status, seconds, record.upstream, record.upstream_seconds)
+        # A tunnel's answer is its 101: that people talked for an hour is no latency.
+        latency = seconds if record.tunnel is None else record.upstream_seconds
+        observe(record.method, record.route, record.status, latency, record.upstream, record.upstream_seconds)
         if self._busy_poll is not None:
             self._busy_poll.extend()  # a client that asks one thing after another asks the next one soon
         path = scope["path"]
         self._access_log.write(record, path, seconds, quiet=path in QUIET_PATHS)
+
+
+async def _answer_asterisk(_scope: Scope, _receive: Receive, send: Send) -> None:
+    """`OPTIONS *` asks about the server as a whole (RFC 9110 §9.3.7)."""
+    allow = ", ".join(sorted(ALL_METHODS)).encode()
+    await send({"type": "http.response.start", "status": 204, "headers": [(b"allow", allow)]})
+    await send({"type": "http.response.body", "body": b""})

@@ -25,6 +25,7 @@ SENSITIVE = frozenset(
     | {"cookie", "set-cookie", "secret", "client_secret", "email", "first_name", "last_name", "phone"}
 )
 MAX_FRAMES = 12
+MAX_PATH_CHARACTERS = 512
 
 
 def timestamp() -> str:
@@ -85,6 +86,11 @@ def _format_exception(_: Any, __: str, event: Event) -> Event:
 
 def _render(_: Any, __: str, event: Event) -> bytes:
     return encode_line(event)
+
+
+def shortened(path: str) -> str:
+    """A path as a log line has it: with 8 KiB of it the line would be longer than a pipe takes whole."""
+    return path if len(path) <= MAX_PATH_CHARACTERS else path[:MAX_PATH_CHARACTERS] + "…"
 
 
 def encode_line(event: Event) -> bytes:

@@ -148,6 +148,8 @@ def forwarded_client(header: bytes, peer: str, trusted: Networks) -> str:
             ip_address(text)
         except ValueError:
             break
+        if "%" in text:  # a zone (RFC 4007 §11) means something to its own host only, and is free text
+            break
         client = text
         if not is_in(text, trusted):
             break

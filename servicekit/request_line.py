@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from servicekit.log_sink import service_name, stdout_sink
-from servicekit.logs import encode_line, get_logger, timestamp
+from servicekit.logs import encode_line, get_logger, shortened, timestamp
 from servicekit.request_context import RequestFacts
 
 
@@ -41,7 +41,7 @@ class RequestLines:
             return
         fields: dict[str, Any] = {
             "method": method,
-            "path": path,
+            "path": shortened(path),
             "route": route,
             "status": status,
             "duration_ms": round(seconds * 1000, 3),

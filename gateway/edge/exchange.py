@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from gateway.edge.errors import Refused, ResponseAborted
-from gateway.edge.refusal import Refusal, chosen_request_id
+from gateway.edge.refusal import Refusal
 from gateway.edge.response_fields import render_fields, render_read_fields
 
 if TYPE_CHECKING:
@@ -319,13 +319,3 @@ class Exchange:
 
 def _count(headers: list[tuple[bytes, bytes]], wanted: bytes) -> int:
     return sum(name == wanted for name, _ in headers)
-
-
-async def answer_asterisk(scope: Any, _receive: Any, send: Any) -> None:
-    """`OPTIONS *` asks about the server as a whole (RFC 9110 §9.3.7)."""
-    headers = [
-        (b"allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
-        (b"x-request-id", chosen_request_id(scope["headers"]).encode("ascii")),
-    ]
-    await send({"type": "http.response.start", "status": 204, "headers": headers})
-    await send({"type": "http.response.body", "body": b""})

@@ -9,14 +9,14 @@ wait, unread, until the response before them is complete: pipelined answers can'
 from __future__ import annotations
 
 import urllib.parse
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 
 from gateway.edge.body import Body, ChunkedBody, FixedBody
 from gateway.edge.connection import EdgeConnection
 from gateway.edge.errors import Refused
-from gateway.edge.exchange import EXTENSION, Exchange, answer_asterisk
+from gateway.edge.exchange import EXTENSION, Exchange
 from gateway.edge.head import CHUNKED, RequestHead, check_partial, parse_head
 
 _NO_WEBSOCKET = Refused(501, "upgrade", "WebSocket isn't offered here.")
@@ -117,19 +117,16 @@ class EdgeProtocol(EdgeConnection):
         elif rest:
             self._pending += rest
         if self._exchange is exchange and not exchange.client_left:
-            self._run(exchange, raw_path)
+            self._run(exchange)
 
-    def _run(self, exchange: Exchange, raw_path: bytes) -> None:
-        app: Any = self.app
-        if raw_path == b"*":
-            app = answer_asterisk
-        elif self.limit_concurrency is not None and (
+    def _run(self, exchange: Exchange) -> None:
+        if self.limit_concurrency is not None and (
             len(self.connections) >= self.limit_concurrency or len(self.tasks) >= self.limit_concurrency
         ):
             self.refuse_exchange(_OVERLOADED, exchange)
             return
         exchange.is_running = True
-        exchange.task = self.loop.create_task(exchange.run(app))
+        exchange.task = self.loop.create_task(exchange.run(self.app))
         self.tasks.add(exchange.task)  # and `run` takes it out again: a callback would cost another turn of the loop
 
     def _start_body(self, request: RequestHead, exchange: Exchange, rest: bytes) -> None:
