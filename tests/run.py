@@ -16,8 +16,9 @@ BROWSER_TESTS = "tests/browser"
 
 RUNS = (
     (["-m", "not browser", "--dist", "loadgroup"], [f"--ignore={BROWSER_TESTS}"]),
-    # Each worker drives a system and a browser of its own. The files with the longest tests come first by themselves.
-    (["-m", "browser", "--dist", "loadgroup", "--no-loadscope-reorder"], [BROWSER_TESTS]),
+    # Each worker drives a system and a browser of its own, which keep two cores busy: with more of them pages get slow.
+    # The files with the longest tests come first by themselves.
+    (["-m", "browser", "--dist", "loadgroup", "--no-loadscope-reorder", "--maxprocesses", "2"], [BROWSER_TESTS]),
 )
 """For each run what chooses its tests, and what spares it reading the other's when no file is named."""
 
