@@ -2,8 +2,8 @@
 
 SQLite runs in WAL with synchronous=FULL, so that what was answered survives a power cut, and has one writer at
 a time across all processes of a machine: writes take a file lock before BEGIN IMMEDIATE, so nobody is
-turned away busy. PostgreSQL is told deadlines for statements and locks. A database that is gone, locked or too slow
-is ``ServiceUnavailable``.
+turned away busy. PostgreSQL is told deadlines for statements and locks, and has one to answer at all. A database that
+is gone, hung, locked or too slow is ``ServiceUnavailable``.
 """
 
 from __future__ import annotations
@@ -28,10 +28,13 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, SQLAlch
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.types import TypeDecorator
 
+from servicekit.postgres_connection import AnsweringConnection
 from servicekit.problems import ServiceUnavailable
 
 LOCK_SECONDS = 5.0
 STATEMENT_SECONDS = 10.0
+ANSWER_SECONDS = STATEMENT_SECONDS + 1  # a server that hasn't even ended the statement by then is hung
+PING_SECONDS = 2.0  # for a connection that was idle
 POOL_SECONDS = 5.0
 MIGRATION_LOCK = 0x4D617472  # an application-wide advisory lock number ("Matr")
 
@@ -81,6 +84,7 @@ class Database:
     def __init__(self, url: str, *, pool_size: int = 10) -> None:
         self.url = normalise_url(url)
         self.dialect = "sqlite" if self.url.get_backend_name() == "sqlite" else "postgresql"
+        self._is_patient = False
         self._write_lock = threading.Lock()
         self._lock_file: IO[bytes] | None = None
         self.engine = self._sqlite_engine(pool_size) if self.dialect == "sqlite" else self._postgresql_engine(pool_size)
@@ -123,6 +127,15 @@ class Database:
         )  # fmt: skip
         with unavailable_when_gone(), engine.connect() as connection:
             yield connection
+
+    @contextmanager
+    def patience(self) -> Iterator[None]:
+        """While a service starts: connections taken in here wait for an answer as long as it takes."""
+        self._is_patient = True
+        try:
+            yield
+        finally:
+            self._is_patient = False
 
     def ping(self) -> None:
         """Readiness.
@@ -169,11 +182,26 @@ class Database:
         return engine
 
     def _postgresql_engine(self, pool_size: int) -> Engine:
-        return sa.create_engine(
+        engine = sa.create_engine(
             self.url, hide_parameters=True, pool_size=pool_size, max_overflow=0, pool_timeout=POOL_SECONDS,
             pool_pre_ping=True, pool_recycle=1800, connect_args=_postgresql_arguments(STATEMENT_SECONDS),
             **JSON_BY_ORJSON,
         )  # fmt: skip
+
+        @event.listens_for(engine, "do_connect")
+        def _connect(_dialect: Any, _record: Any, arguments: Any, options: Any) -> AnsweringConnection:
+            return AnsweringConnection.connect(*arguments, **options)
+
+        @event.listens_for(engine, "checkout")
+        def _begin_use(connection: AnsweringConnection, *_: Any) -> None:
+            connection.answer_seconds = None if self._is_patient else ANSWER_SECONDS
+
+        @event.listens_for(engine, "checkin")
+        def _end_use(connection: AnsweringConnection | None, _: Any) -> None:
+            if connection is not None:  # it was not closed meanwhile; the next to use it pings it first
+                connection.answer_seconds = PING_SECONDS
+
+        return engine
 
     @contextmanager
     def _sole_writer(self) -> Iterator[None]:
@@ -274,7 +302,7 @@ def migrate(database: Database, migrations: Path) -> None:
     """
     config = Config()
     config.set_main_option("script_location", str(migrations).replace("%", "%%"))
-    with _migration_lock(database) as connection:
+    with database.patience(), _migration_lock(database) as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
 

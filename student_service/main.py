@@ -49,7 +49,8 @@ def create_app(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         try:
             await run_in_threadpool(migrate, database, MIGRATIONS)
-            await run_in_threadpool(search.prepare, database)
+            with database.patience():
+                await run_in_threadpool(search.prepare, database)
             app.state.runner = runner = Runner(
                 database, zone=settings.zone, work_on=processing.work_on, fail=processing.fail
             )
