@@ -17,7 +17,8 @@ from auth_service.revocations import revoke
 from auth_service.roles import scopes_of
 from auth_service.service import Service, origin_of, service_of
 from auth_service.settings import LoginRates
-from auth_service.throttle import LOGIN, LimitedRoute, RedisLimiter, name_account
+from auth_service.throttle import LOGIN, RedisLimiter, name_account
+from auth_service.token_first import LimitedTokenFirstRoute
 from servicekit.problems import FieldError, Unprocessable
 
 SignedIn = Annotated[Caller, Depends(signed_in())]
@@ -37,7 +38,7 @@ async def _own_account(request: Request, caller: SignedIn) -> Caller:
 
 def account_router(limiter: RedisLimiter, rates: LoginRates) -> APIRouter:
     """The caller's own account; guessing the current password counts as signing in."""
-    router = APIRouter(prefix="/auth/me", tags=["account"], route_class=LimitedRoute)
+    router = APIRouter(prefix="/auth/me", tags=["account"], route_class=LimitedTokenFirstRoute)
 
     @router.get("", summary="Who am I?", responses=problems(*SIGNED_IN))
     def me(request: Request, caller: SignedIn) -> Profile:

@@ -19,10 +19,10 @@ from auth_service.revocations import revoke
 from auth_service.roles import Role
 from auth_service.service import origin_of, service_of
 from auth_service.session_routes import end_one, page_of_sessions
+from auth_service.token_first import TokenFirstRoute
 from auth_service.users import Changes, NewUser
-from servicekit.strict_json import StrictRoute
 
-router = APIRouter(prefix="/auth/users", tags=["users"], route_class=StrictRoute)
+router = APIRouter(prefix="/auth/users", tags=["users"], route_class=TokenFirstRoute)
 UserAdmin = Annotated[Caller, Depends(signed_in("users:manage"))]
 SORTS = {
     "username": table.c.username_key,
