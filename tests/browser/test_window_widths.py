@@ -66,7 +66,7 @@ def test_a_table_with_every_column_scrolls_in_its_frame_and_the_names_stay(
         return bool(frame.evaluate("frame => frame.scrollLeft + frame.clientWidth >= frame.scrollWidth - 1"))
 
     until(is_at_its_end, timeout=20)
-    expect(page.get_by_role("columnheader", name="Last change")).to_be_in_viewport(ratio=1)
+    expect(page.get_by_role("columnheader", name="Last change")).to_be_in_viewport(ratio=0.99)  # pixels are rounded
     outer = frame.bounding_box()
     for part in (
         page.locator('input[name="id"]'),

@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import httpx2
 import pytest
 
+from tests.support.edge_server import Client
 from tests.support.gateway_api import (
     OTHER_PASSWORD,
     PASSWORD,
@@ -24,7 +26,7 @@ from tests.support.whole_system import WholeSystem
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180), pytest.mark.xdist_group("whole-system")]
 
-CONNECTIONS, TIMES = 50, 4  # 200 requests
+CONNECTIONS, TIMES = 50, 4  # 200 requests at least
 
 
 def by_logout(people: People, person: Person) -> None:
@@ -86,14 +88,20 @@ def test_200_requests_over_many_connections_are_refused_once_it_is_revoked(
 ) -> None:
     person = people.new()
     asked = request("/students/?limit=1", person.bearer)
-    with many_connections(whole_system.gateway.url, CONNECTIONS) as connections:
-        assert statuses(ask_all(connections, asked)) == {200: CONNECTIONS}  # every worker remembers the token now
-        serving = whole_system.gateway.connections_of_workers()
-        assert len(serving) == 2, serving
-        assert min(serving) > 0, serving
+    with ExitStack() as opened:
+        connections: list[Client] = []
+
+        def serve_at_both_workers() -> bool:  # the kernel deals them out, and may give one worker fifty in a row
+            connections.extend(opened.enter_context(many_connections(whole_system.gateway.url, CONNECTIONS)))
+            assert statuses(ask_all(connections, asked)) == {200: len(connections)}  # they remember the token now
+            serving = whole_system.gateway.connections_of_workers()
+            assert len(serving) == 2, serving
+            return min(serving) > 0
+
+        until(serve_at_both_workers)
         revoke(people, person)
         answers = ask_all(connections, asked, TIMES)
-    assert statuses(answers) == {401: CONNECTIONS * TIMES}
+    assert statuses(answers) == {401: len(connections) * TIMES}
     assert all('error="invalid_token"' in answer.headers["www-authenticate"] for answer in answers)
     assert person.refresh().status_code == 401
 
