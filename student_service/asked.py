@@ -118,13 +118,23 @@ Selected = Annotated[Filters, Depends(_selected)]
 AlsoDeleted = Annotated[bool, Query(description="Show the student although it is deleted.")]
 IfMatch = Annotated[list[str] | None, Header(description="Go on only if this is still the version (RFC 9110 §13.1.1).")]
 IfNoneMatch = Annotated[list[str] | None, Header(description="RFC 9110 §13.1.2.")]
-IdempotencyKey = Annotated[
+SentKey = Annotated[
     str | None,
     Header(
+        alias="Idempotency-Key",
         pattern="^[ -~]{1,255}$",
         description="Makes a repeated request safe for 24 hours: it gets the first answer again.",
     ),
 ]
+
+
+async def _one_key(request: Request, key: SentKey = None) -> str | None:
+    if key is not None and len(request.headers.getlist("idempotency-key")) > 1:
+        raise BadRequest("The request has more than one Idempotency-Key header.")
+    return key
+
+
+IdempotencyKey = Annotated[str | None, Depends(_one_key)]
 
 
 def is_unchanged(version: int, if_match: list[str] | None, if_none_match: list[str] | None) -> bool:

@@ -138,7 +138,7 @@ def insert_all(conn: Connection, fields: Sequence[rules.Fields], actor: Actor) -
         return []
     missing = sum(one["student_number"] is None for one in fields)
     chosen = {unique_key(one["student_number"]) for one in fields if one["student_number"]}
-    made = iter(next_numbers(conn, actor.now.year, missing, but=chosen))
+    made = iter(next_numbers(conn, actor.today.year, missing, but=chosen))
     system = {
         "version": 1, "created_at": actor.now, "created_by": actor.username,
         "updated_at": actor.now, "updated_by": actor.username, "deleted_at": None,

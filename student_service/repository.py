@@ -119,7 +119,7 @@ def create(conn: Connection, fields: rules.Fields, actor: Actor) -> Student:
     system = {"id": uuid7(), "version": 1, "created_at": actor.now, "created_by": actor.username}
     system |= {"updated_at": actor.now, "updated_by": actor.username, "deleted_at": None}
     for _ in range(MAX_NUMBER_ATTEMPTS):
-        number = fields["student_number"] or _number(actor.now.year, _count_on(conn, actor.now.year, 1))
+        number = fields["student_number"] or _number(actor.today.year, _count_on(conn, actor.today.year, 1))
         student = {**fields, **system, "student_number": number}
         keys = keys_of(student)
         if _insert_unless_taken(conn, {**student, **keys}):

@@ -55,6 +55,15 @@ def test_the_first_answer_comes_again_though_the_student_has_changed_since(clien
     assert client.post("/students/", json=body, headers=key).content == first.content
 
 
+def test_two_keys_are_refused(client: TestClient) -> None:
+    refused = client.post(
+        "/students/", json=a_student(), headers=[("Idempotency-Key", "one"), ("Idempotency-Key", "two")]
+    )
+    assert refused.status_code == 400
+    assert "more than one Idempotency-Key" in refused.json()["detail"]
+    assert client.get("/students").json()["total"] == 0
+
+
 def test_another_body_under_the_same_key_is_refused(client: TestClient) -> None:
     key = {"Idempotency-Key": "one"}
     client.post("/students/", json=a_student(), headers=key)

@@ -68,6 +68,20 @@ def test_imports_and_bulk_changes_are_dated_by_the_schools_day_too(client: TestC
     assert today in name
 
 
+def test_a_number_is_of_the_year_that_it_is_at_the_school(
+    sqlite_url: str, make_client: MakeClient, signing: Signing, tmp_path: Path
+) -> None:
+    new_year = datetime(2026, 12, 31, 22, tzinfo=UTC)  # seven in the morning of another year
+    client = make_client(student_app(signing, tmp_path, sqlite_url, lambda: new_year, time_zone="Asia/Tokyo"))
+    client.headers.update(signing.bearer(username="rita"))
+    alone = client.post("/students/", json=a_student()).json()["student_number"]
+    csv = "first_name,last_name,email\nAda,Lovelace,ada@example.org\n"
+    assert client.post("/students/import", content=csv, headers={"Content-Type": "text/csv"}).status_code == 201
+    imported = client.get("/students/?q=ada@example.org").json()["items"][0]["student_number"]
+    assert "2027" in alone
+    assert "2027" in imported
+
+
 @pytest.mark.parametrize("name", ["Europe/Atlantis", "../../etc/passwd", "Europe"])
 def test_a_zone_that_is_none_stops_the_start(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
