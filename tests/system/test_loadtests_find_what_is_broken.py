@@ -214,7 +214,7 @@ def test_a_generator_that_cannot_keep_up_is_told_and_fails_the_run_when_asked(tm
     locustfile.write_text(
         "import time\nfrom locust import task\nfrom loadtests.scenarios.browsing import Browsing as Base\n"
         "class Busy(Base):\n"
-        "    @task(50)\n"
+        "    @task(10)\n"
         "    def hog(self):\n"
         "        until = time.perf_counter() + 0.25\n"
         "        while time.perf_counter() < until:\n"
