@@ -59,6 +59,18 @@ def test_a_signal_stops_everything_and_is_no_failure(start: Start, number: signa
     assert stack.left_behind() == []
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_every_process_of_the_stacks_own_is_a_gentle_stop(start: Start, number: signal.Signals) -> None:
+    stack = start()
+    stack.until_running()
+    guardian = next(each for each in stack.family() if "stack.guardian" in each.cmdline())
+    guardian.send_signal(number)
+    stack.signal(number)
+    assert stack.exit_code() == 0, stack.output
+    assert "Traceback" not in stack.output
+    assert stack.left_behind() == []
+
+
 def test_services_stop_gently_the_gateway_first(start: Start) -> None:
     stack = start()
     stack.until_running()
