@@ -74,7 +74,7 @@ def signal_group(group: int, signal_number: int) -> bool:
 def main() -> None:
     """Waits for the pipe to close, then ends what is left."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # `pkill -f stack` means the stack, and then the pipe closes
+        signal.signal(number, signal.SIG_IGN)  # `pkill -f stack` and the like mean the stack; then the pipe closes
     groups: set[int] = set()
     for line in sys.stdin:
         group = int(line[1:])

@@ -87,3 +87,14 @@ def test_a_table_with_every_column_scrolls_in_its_frame_and_the_names_stay(
         )
     assert name.evaluate(edge) == "1"
     rita.check_accessibility("every column")
+
+
+def test_a_card_on_a_phone_has_no_label_without_a_value(world: UiWorld, sign_in: SignIn) -> None:
+    student = world.student(last_name="Sparse", email="sparse@northfield.example", program=None, year=None)
+    rita = sign_in("rita")
+    page = rita.page
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(f"/admin/students?q={student['email']}")
+    expect(page.locator('[data-row] [data-label="E-mail"]')).to_be_visible()
+    for label in ("Program", "Year"):
+        expect(page.locator(f'[data-row] [data-label="{label}"]')).to_be_hidden()
