@@ -26,8 +26,12 @@ run: $(VENV)/installed-run ## start the whole system on this machine; Ctrl-C sto
 test: $(VENV)/installed-dev ## the whole test suite; ARGS="-k login" narrows it
 	@$(PYTHON_IN_VENV) -m tests.run -n $(TEST_WORKERS) $(ARGS)
 
+.PHONY: compile
+compile: $(VENV)/installed-dev ## make the gateway's data path machine code, a fifth faster; needs a C compiler
+	@$(PYTHON_IN_VENV) -m gateway.compile
+
 .PHONY: bench
-bench: $(VENV)/installed-dev ## the gateway beside Envoy, HAProxy, nginx, Fastify; ARGS="--help" for more
+bench: compile ## the gateway beside Envoy, HAProxy, nginx, Fastify; ARGS="--help" for more
 	@$(PYTHON_IN_VENV) -m loadtests.compare $(ARGS)
 
 .PHONY: check
@@ -58,8 +62,8 @@ COMPILE := pip compile --quiet --universal --python-version 3.11 pyproject.toml 
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
 .PHONY: clean
-clean: ## remove the virtual environments and caches; the data in var/ stays
-	@rm -rf $(VENV) $(LOCK_VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+clean: ## remove the virtual environments, what was compiled, and caches; the data in var/ stays
+	@rm -rf build $(VENV) $(LOCK_VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps make the second run instant: a file newer than its requirements means that they are installed.

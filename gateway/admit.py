@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from pathlib import Path
+from importlib import resources
 from typing import Any
 
 import hiredis
@@ -18,7 +18,7 @@ from gateway.rate_policy import LocalLimiter, Quota, RatePolicy
 from gateway.redis_link import RedisLink, RedisUnavailable, render_command, render_strings
 from servicekit.problems import ServiceUnavailable, TooManyRequests, Unauthorized
 
-SCRIPT = (Path(__file__).parent / "admit.lua").read_bytes()
+SCRIPT = resources.files("gateway").joinpath("admit.lua").read_bytes()
 WHOLE = b"denylist:whole"
 _READINESS = RatePolicy("readiness", 1_000_000_000, 1)  # limits nobody
 PASSED, REVOKED, NOT_WHOLE, LIMITED = 0, 1, 2, 3
@@ -73,7 +73,9 @@ class Admission:
         """
         policy = question.policy
         try:
-            reply = await self._reply_to(question)
+            reply = None if question.reply is None else await question.reply
+            if type(reply) is not list:
+                reply = await self._ask_again(question, reply)
         except RedisUnavailable:
             return self._without_redis(question.denylist_key, policy, question.limiter_key)
         verdict, remaining, milliseconds = reply
@@ -85,18 +87,15 @@ class Admission:
             raise Unauthorized("The access token has been revoked.", error="invalid_token")
         raise ServiceUnavailable("It can't be told right now whether the token is revoked.", retry_after=1)
 
-    async def _reply_to(self, question: Question) -> Any:
-        if question.reply is None:
-            raise RedisUnavailable
-        reply = await question.reply
-        if type(reply) is list:
-            return reply
+    async def _ask_again(self, question: Question, reply: Any) -> Any:
+        """The script's reply, where the first one was none. Raises RedisUnavailable."""
         if isinstance(reply, hiredis.ReplyError) and str(reply).startswith("NOSCRIPT"):
             # Somebody flushed the scripts: send the source, which also loads it again.
             reply = await self._link.call(question.around.begin_with_source + question.keys + question.around.end)
             if type(reply) is list:
                 return reply
-        self._link.note_refusal(str(reply))
+        if reply is not None:
+            self._link.note_refusal(str(reply))
         raise RedisUnavailable(str(reply))
 
     def _without_redis(self, denylist_key: bytes, policy: RatePolicy | None, limiter_key: str) -> Quota | None:
@@ -132,7 +131,10 @@ class Admission:
             ServiceUnavailable: It doesn't.
         """
         try:
-            await self._reply_to(self.ask(b"", _READINESS, ""))
+            question = self.ask(b"", _READINESS, "")
+            reply = None if question.reply is None else await question.reply
+            if type(reply) is not list:
+                await self._ask_again(question, reply)
         except RedisUnavailable:
             raise ServiceUnavailable("Redis doesn't answer.") from None
 

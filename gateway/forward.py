@@ -12,7 +12,8 @@ from functools import partial
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
-from gateway.edge import Exchange, ResponseAborted
+from gateway.edge.errors import ResponseAborted
+from gateway.edge.exchange import Exchange
 from gateway.gateway_metrics import REPLICA_EJECTED, UPSTREAM_ERRORS
 from gateway.headers import forwarded_headers, returned_headers
 from gateway.record import Record
@@ -24,11 +25,11 @@ from gateway.upstream import (
     Overloaded,
     UpstreamError,
     UpstreamPolicy,
-    UpstreamResponse,
-    UpstreamService,
     UpstreamTimeout,
     prepare,
 )
+from gateway.upstream.response import UpstreamResponse
+from gateway.upstream.service import UpstreamService
 from servicekit.logs import get_logger
 from servicekit.problems import BadGateway, BadRequest, GatewayTimeout, PayloadTooLarge, ServiceUnavailable
 
@@ -251,7 +252,9 @@ async def relay(response: UpstreamResponse, send: Send, record: Record, edge: Ex
             headers.append((b"content-length", b"%d" % len(body)))
         record.started = True
         if edge is not None:
-            await edge.respond(response.status, headers, body)
+            if edge.write_paused:
+                await edge.room_to_write()
+            edge.respond(response.status, headers, body)
             return
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
         await send({"type": "http.response.body", "body": body})

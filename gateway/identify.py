@@ -39,7 +39,7 @@ class Identifier:
         self._max = max_remembered
 
     def remembered(self, authorization: bytes) -> Caller | None:
-        """The caller whose header was checked before and is still valid."""
+        """The caller whose Authorization header was checked before and is still valid."""
         key = sha256(authorization).digest()
         caller = self._callers.get(key)
         if caller is not None and caller.expires <= time.time():

@@ -22,6 +22,7 @@ from starlette.middleware import Middleware
 
 from gateway.access_log import AccessLog
 from gateway.admit import SCRIPT, Admission
+from gateway.compiled import is_compiled
 from gateway.forward import Forwarder, connect_upstreams
 from gateway.freed_memory import keep_freed_memory
 from gateway.garbage import rare_collections
@@ -95,6 +96,7 @@ def create_app(settings: Settings | None = None, *, verifier: TokenVerifier | No
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        log.info("data_path", compiled=is_compiled())
         keep_freed_memory()
         await link.start()
         if keys is not None:

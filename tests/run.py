@@ -1,7 +1,9 @@
 """The whole suite: `python -m tests.run [pytest's arguments]`, which `make test` calls.
 
-Twice pytest: Playwright's blocking interface leaves an event loop running in its thread, with which no test that starts
-one of its own can share a process.
+Three times pytest. Playwright's blocking interface leaves an event loop running in its thread, with which no test that
+starts one of its own can share a process. And the gateway's data path is tested twice where it runs inside a test's own
+process: from its sources, and as the extension modules that are made of them first. Gateways that are started by
+themselves are compiled, those of a whole system aren't.
 """
 
 from __future__ import annotations
@@ -13,8 +15,17 @@ from pathlib import Path
 
 NO_TEST_RAN = 5  # pytest's exit code
 BROWSER_TESTS = "tests/browser"
+PATH_TESTS = (
+    "test_busy_poll*",
+    "test_edge_*",
+    "test_gateway_*",
+    "test_header_rules*",
+    "test_paths_*",
+    "test_upstream_*",
+)
 
-RUNS = (
+Run = tuple[list[str], list[str]]
+RUNS: tuple[Run, ...] = (
     (["-m", "not browser", "--dist", "loadgroup"], [f"--ignore={BROWSER_TESTS}"]),
     # Each worker drives a system and a browser of its own, which keep two cores busy: with more of them pages get slow.
     # The files with the longest tests come first by themselves.
@@ -23,13 +34,36 @@ RUNS = (
 """For each run what chooses its tests, and what spares it reading the other's when no file is named."""
 
 
+def compiled_run() -> Run:
+    """The tests that hold the data path in their own process, compiled."""
+    # Gateways that a test starts as processes are compiled anyway: none of the system tests but the edge's.
+    folders = {"unit": PATH_TESTS, "services": PATH_TESTS, "system": ("test_edge_*",)}
+    root = Path(__file__).parent
+    files = sorted(
+        str(file.relative_to(root.parent))
+        for folder, names in folders.items()
+        for name in names
+        for file in (root / folder).glob(name + ".py")
+    )
+    return ["-p", "tests.support.compiled_gateway", "--dist", "loadgroup"], files
+
+
+def compile_gateway() -> bool:
+    """Make the extension modules; whether there are any. Where they are required, their lack ends the run."""
+    is_done = subprocess.run([sys.executable, "-m", "gateway.compile"], check=False).returncode == 0
+    if not is_done and os.environ.get("MATRICULA_REQUIRE_COMPILED") == "1":
+        raise SystemExit("The compiled gateway is required here but can't be made.")
+    return is_done
+
+
 def main(arguments: list[str]) -> int:
-    """Run both parts, and tell pytest's exit code: the first that isn't 0, or "no test ran" when neither had any."""
+    """Run all parts, and tell pytest's exit code: the first that isn't 0, or "no test ran" when none had any."""
     names_files = any(Path(argument.partition("::")[0]).exists() for argument in arguments)
     # Without bytecode to read, each worker would compile every test anew, and so would each process that they start.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     codes = []
-    for chosen, spared in RUNS:
+    has_compiled = not names_files and compile_gateway()
+    for chosen, spared in (*RUNS, compiled_run()) if has_compiled else RUNS:
         command = [sys.executable, "-m", "pytest", *chosen, *([] if names_files else spared), *arguments]
         codes.append(subprocess.run(command, env=environment, check=False).returncode)
     if all(code == NO_TEST_RAN for code in codes):

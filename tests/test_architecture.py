@@ -79,6 +79,7 @@ TEXT_SUFFIXES = {
     ".lua",
     ".mako",
     ".md",
+    ".pxd",
     ".py",
     ".sh",
     ".toml",

@@ -199,7 +199,7 @@ class Exchange:
         if self.client_left:
             return
         if self._flow.write_paused:
-            await self._flow.drain()  # ends too when the connection is lost; writing is then in vain, not an error
+            await self.room_to_write()
         kind = message["type"]
         if not self.response_started:
             if kind != "http.response.start":
@@ -215,15 +215,22 @@ class Exchange:
             if not more:
                 self._complete()
 
-    async def respond(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+    @property
+    def write_paused(self) -> bool:
+        """Whether the client has yet to take much of what it was sent before."""
+        return self._flow.write_paused
+
+    async def room_to_write(self) -> None:
+        """Wait until it has; ends too when the connection is lost: writing is then in vain, not an error."""
+        await self._flow.drain()
+
+    def respond(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
         """Send a whole response, of fields that have been read by `gateway.fields` or llhttp; adds to `headers`.
 
-        Two messages to `send` do the same, for 10 µs more: a system call and a segment.
+        Not while `write_paused`. Two messages to `send` do the same, for 10 µs more: a system call and a segment.
         """
         if self.client_left:
             return
-        if self._flow.write_paused:
-            await self._flow.drain()
         if self.response_started:
             raise RuntimeError("The response has begun already.")
         self._complete_fields(status, headers)

@@ -7,7 +7,6 @@ import math
 import ssl
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from gateway.upstream.balancer import Balancer, ReplicaSnapshot
@@ -141,23 +140,49 @@ class UpstreamService:
         await self._balancer.aclose()
 
 
-@dataclass(slots=True)
 class Outgoing:
     """One request that is ready to be sent, and what its attempts have come to."""
 
-    head: bytes
-    body: bytes
-    source: BodySource | None
-    is_head_request: bool
-    is_safe: bool
-    lacks_host: bool
-    may_switch: bool
-    total_at: float = math.inf
-    replica: Replica | None = None  # of the last attempt
-    avoid: Replica | None = None
-    wants_fresh: bool = False
-    is_spent: bool = False  # the body source has been read from
-    retries: int = 0
+    __slots__ = (
+        "avoid",
+        "body",
+        "head",
+        "is_head_request",
+        "is_safe",
+        "is_spent",
+        "lacks_host",
+        "may_switch",
+        "replica",
+        "retries",
+        "source",
+        "total_at",
+        "wants_fresh",
+    )
+
+    def __init__(
+        self,
+        head: bytes,
+        body: bytes,
+        source: BodySource | None,
+        *,
+        is_head_request: bool,
+        is_safe: bool,
+        lacks_host: bool,
+        may_switch: bool,
+    ) -> None:
+        self.head = head
+        self.body = body
+        self.source = source
+        self.is_head_request = is_head_request
+        self.is_safe = is_safe
+        self.lacks_host = lacks_host
+        self.may_switch = may_switch
+        self.total_at = math.inf
+        self.replica: Replica | None = None  # of the last attempt
+        self.avoid: Replica | None = None
+        self.wants_fresh = False
+        self.is_spent = False  # the body source has been read from
+        self.retries = 0
 
 
 def prepare(
@@ -182,8 +207,8 @@ def prepare(
         render_head(method, target, headers, framing_of(method, body), rendered),
         body if isinstance(body, bytes) else b"",
         None if isinstance(body, bytes) else body,
-        method == b"HEAD",
-        method in SAFE_METHODS if safe_to_retry is None else safe_to_retry,
-        lacks_host(headers),
-        may_switch,
+        is_head_request=method == b"HEAD",
+        is_safe=method in SAFE_METHODS if safe_to_retry is None else safe_to_retry,
+        lacks_host=lacks_host(headers),
+        may_switch=may_switch,
     )

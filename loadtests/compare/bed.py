@@ -15,7 +15,7 @@ from urllib.parse import quote
 import redis
 
 from loadtests.compare.installing import Missing, find_program, find_valkey
-from loadtests.compare.interpreter import Interpreter, choose_interpreter
+from loadtests.compare.interpreter import Interpreter, choose_interpreter, compile_gateway
 from loadtests.compare.processes import OTHER_CORE, Children, free_port
 
 SERVERS = Path(__file__).parent / "servers"
@@ -88,6 +88,7 @@ def lay(children: Children, work: Path, python: str | None = None) -> Bed:
     state = work / "state"
     state.mkdir(exist_ok=True)
     bed = Bed(children, work, choose_interpreter(work, python), free_port(), free_port())
+    compile_gateway(bed.interpreter)
     render("upstream.conf", work / "upstream.conf", folder=work, port=bed.upstream_port)
     nginx = [find_program("nginx"), "-e", work / "upstream-error.log", "-c", work / "upstream.conf"]
     children.start("upstream", nginx, cores=OTHER_CORE, port=bed.upstream_port)

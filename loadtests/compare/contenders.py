@@ -14,8 +14,9 @@ from loadtests.compare.installing import find_program, install_envoy, install_fa
 from loadtests.compare.processes import GATEWAY_CORE, Child, free_port
 from loadtests.compare.sessions import Sessions
 
-OURS, POLLING, DIRECT, OBVIOUS, ENVOY, HAPROXY, NGINX, FASTIFY = (
+OURS, INTERPRETED, POLLING, DIRECT, OBVIOUS, ENVOY, HAPROXY, NGINX, FASTIFY = (
     "ours",
+    "interpreted",
     "polling",
     "direct",
     "obvious",
@@ -51,17 +52,22 @@ class Contender:
 def start_ours(
     bed: Bed, sessions: Sessions, *, cores: str = GATEWAY_CORE, settings: Mapping[str, str] | None = None
 ) -> Running:
-    """The gateway as ``python -m gateway`` serves it, its log going to a file."""
+    """The gateway as ``python -m gateway`` serves it once it is compiled, its log going to a file."""
     port = free_port()
     child = bed.children.start(
         "ours",
         [bed.interpreter.program, "-m", "gateway"],
         cores=cores,
         port=port,
-        environment={**bed.settings(port), **(settings or {})},
+        environment={**bed.settings(port), "COMPILED": "required", **(settings or {})},
         directory=REPOSITORY,
     )
     return Running(port, sessions.get(1)[0], bed.interpreter.description, child)
+
+
+def start_interpreted(bed: Bed, sessions: Sessions) -> Running:
+    """The same without extension modules, as it is where there is no C compiler."""
+    return start_ours(bed, sessions, settings={"COMPILED": "off"})
 
 
 def start_polling(bed: Bed, sessions: Sessions) -> Running:
@@ -181,13 +187,20 @@ CONTENDERS = (
         OURS,
         "Matricula's gateway",
         "The whole job: strict HTTP edge, EdDSA token (verdict remembered), denylist and sliding-window limit in "
-        "Valkey on every request, scopes, forwarded headers, JSON log line, metrics, RateLimit headers.",
+        "Valkey on every request, scopes, forwarded headers, JSON log line, metrics, RateLimit headers. Compiled "
+        "(`make compile`), as in the image.",
         start_ours,
+    ),
+    Contender(
+        INTERPRETED,
+        "the same, interpreted",
+        "As above, without extension modules (`COMPILED=off`).",
+        start_interpreted,
     ),
     Contender(
         POLLING,
         "the same, busy polling",
-        f"As above, awake for {BUSY_POLL_MICROSECONDS} µs wherever it waits (`BUSY_POLL_MICROSECONDS`).",
+        f"As ours, awake for {BUSY_POLL_MICROSECONDS} µs wherever it waits (`BUSY_POLL_MICROSECONDS`).",
         start_polling,
     ),
     Contender(DIRECT, "straight to the upstream", "No gateway: the static upstream itself, nginx.", start_direct),

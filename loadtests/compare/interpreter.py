@@ -77,6 +77,24 @@ def _with_requirements(base: Path, folder: Path) -> Path:
     return program
 
 
+def compile_gateway(interpreter: Interpreter) -> None:
+    """Let there be extension modules for the Python that is measured.
+
+    Raises:
+        Missing: It can't be done.
+    """
+    command: list[str | Path] = [interpreter.program, "-m", "gateway.compile"]
+    if subprocess.run(command, cwd=REPOSITORY, capture_output=True, check=False).returncode == 0:  # noqa: S603 - ours
+        return
+    # The Python of another version, and without the compiler's half of our own requirements.
+    pins = REPOSITORY / "requirements-dev.txt"
+    install: list[str | Path] = [sys.executable, "-m", "pip", "--python", interpreter.program, "install", "-q"]
+    run_installer([*install, "-c", pins, "cython", "setuptools"])
+    run = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)  # noqa: S603 - ours
+    if run.returncode != 0:
+        raise Missing(run.stderr.strip())
+
+
 def _version(program: Path) -> str:
     code = "import platform; print(platform.python_version())"
     try:

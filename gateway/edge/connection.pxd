@@ -1,0 +1,1 @@
+from gateway.edge.exchange cimport Exchange

@@ -1,0 +1,1 @@
+from servicekit.request_context cimport RequestFacts

@@ -1,0 +1,1 @@
+cpdef bytes normalise_path(bytes raw_path)

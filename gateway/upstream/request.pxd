@@ -1,0 +1,1 @@
+cpdef bint lacks_host(list headers) except -1
