@@ -6,12 +6,24 @@ ARG PYTHON_IMAGE=python:3.14-slim-trixie
 
 # --- builder: the pinned requirements in a virtual environment without pip, and the packages, compiled once -----------
 FROM ${PYTHON_IMAGE} AS builder
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends gcc libc6-dev \
+    && rm -rf /var/lib/apt/lists/*
 COPY requirements.txt /tmp/requirements.txt
 RUN python -m venv --without-pip /opt/venv \
     && python -m pip --python /opt/venv/bin/python install --no-cache-dir --disable-pip-version-check \
         --only-binary=:all: -r /tmp/requirements.txt
+# What compiles the gateway goes beside the virtual environment, since the final image gets all that is in that.
+COPY requirements-dev.txt /tmp/requirements-dev.txt
+RUN python -m pip --python /opt/venv/bin/python install --no-cache-dir --disable-pip-version-check \
+        --only-binary=:all: --target /opt/build-tools -c /tmp/requirements-dev.txt cython setuptools
+# The gateway's data path as extension modules. The other services come after it, so that a change in them doesn't
+# compile it again.
 COPY servicekit /app/servicekit
 COPY gateway /app/gateway
+RUN cd /app \
+    && PYTHONPATH=/opt/build-tools /opt/venv/bin/python -m gateway.compile \
+    && rm -r build/gateway/work build/gateway/lock
 COPY auth_service /app/auth_service
 COPY student_service /app/student_service
 COPY admin_ui /app/admin_ui

@@ -1,26 +1,12 @@
-"""``python -m gateway``: the tuned server, with the strict edge."""
+"""``python -m gateway``: see ``gateway.serve``, which runs under its own name so that each worker process runs it too.
+
+What a spawned process begins with is its parent's main module, unless that one is called ``__main__``
+(``multiprocessing.spawn``).
+"""
 
 from __future__ import annotations
 
-import os
-import signal
-import sys
-
-# A second passes until its handler is in place, mostly with what is imported below: it would end the process till then.
-signal.signal(signal.SIGHUP, signal.SIG_IGN)
-
-from gateway.compiled import NotCompiled, use_compiled  # noqa: E402 - see above
-
-try:  # here, and so in each worker too, before anything is imported that may be compiled
-    use_compiled(os.environ.get("COMPILED", "auto").lower())
-except (NotCompiled, ValueError) as error:
-    sys.stderr.write(f"configuration error: COMPILED: {error}\n")
-    raise SystemExit(2) from None
-
-from gateway.edge_log import GatewayProtocol  # noqa: E402 - see above
-from gateway.settings import Settings  # noqa: E402 - see above
-from servicekit.server import run  # noqa: E402 - see above
-from servicekit.settings import load_settings  # noqa: E402 - see above
+import runpy
 
 if __name__ == "__main__":
-    run("gateway.main:app", load_settings(Settings), service="gateway", reloads_on_hangup=True, http=GatewayProtocol)
+    runpy.run_module("gateway.serve", run_name="__main__", alter_sys=True)

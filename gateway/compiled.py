@@ -40,6 +40,7 @@ MODULES = (
     "gateway.rate_policy",
     "gateway.record",
     "gateway.redis_link",
+    "gateway.route",
     "gateway.upstream.answer",
     "gateway.upstream.balancer",
     "gateway.upstream.breaker",
@@ -50,6 +51,8 @@ MODULES = (
     "gateway.upstream.response",
     "gateway.upstream.service",
     "servicekit.addresses",
+    "servicekit.log_line",
+    "servicekit.log_sink",
     "servicekit.request_context",
 )
 """What a proxied request passes through. All are compiled, or none: they know the layout of each other's objects."""
@@ -85,9 +88,12 @@ def folder() -> Path:
 
 
 def extension_files(place: Path) -> dict[str, Path]:
-    """The extension modules in a folder, by module; empty if one is missing."""
+    """The extension modules in a folder, by module; empty if one is missing.
+
+    Each has its module's whole name, so that profilers and ``/proc/PID/maps`` tell which is which.
+    """
     suffix = sysconfig.get_config_var("EXT_SUFFIX")
-    files = {module: place / (module.replace(".", "/") + suffix) for module in MODULES}
+    files = {module: place / (module + suffix) for module in MODULES}
     return files if all(path.is_file() for path in files.values()) else {}
 
 

@@ -17,7 +17,7 @@ from gateway.edge.exchange import Exchange
 from gateway.gateway_metrics import REPLICA_EJECTED, UPSTREAM_ERRORS
 from gateway.headers import forwarded_headers, returned_headers
 from gateway.record import Record
-from gateway.route_table import Route, RouteTable
+from gateway.route import Route, RouteTable
 from gateway.upstream import (
     Deadlines,
     NoHealthyReplica,
@@ -241,7 +241,7 @@ async def relay(response: UpstreamResponse, send: Send, record: Record, edge: Ex
     Raises:
         ResponseAborted: The upstream broke off; the client gets a broken message, never one that looks complete.
     """
-    fields = dict(response.headers)
+    fields = response.fields
     headers = returned_headers(
         response.headers, fields, request_id=record.facts.request_id.encode(), limits=record.limit_headers
     )

@@ -30,7 +30,8 @@ from gateway.gateway_metrics import settle
 from gateway.identify import Identifier, LiveTokens
 from gateway.middleware import Gateway
 from gateway.redis_link import RedisLink
-from gateway.route_table import RouteTable, RouteTableError, parse_route_table
+from gateway.route import RouteTable
+from gateway.route_table import RouteTableError, parse_route_table
 from gateway.routes.documentation import DocumentSource, documentation_router
 from gateway.routes.guard import own_endpoints_guard
 from gateway.routes.index import router as index_router

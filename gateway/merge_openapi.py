@@ -10,7 +10,7 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gateway.route_table import RouteTable
+from gateway.route import RouteTable
 
 Document = dict[str, Any]
 SHARED = "securitySchemes"  # the same for all services, so the first one's serves all

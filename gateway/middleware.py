@@ -29,7 +29,7 @@ from gateway.identify import Caller, Identifier, authorization_of
 from gateway.paths import BadPath, check_query, normalise_path
 from gateway.rate_policy import Quota, RatePolicy
 from gateway.record import Record
-from gateway.route_table import Route
+from gateway.route import Route
 from gateway.settings import Settings
 from gateway.tunnel import relay_both_ways
 from gateway.upstream import UpstreamError

@@ -1,20 +1,17 @@
-"""The table of routes: read from TOML, checked as a whole, matched by the longest prefix. Pure.
-
-A look-up costs one dictionary access for each length of prefix that the table has, however many routes there are.
-"""
+"""The table of routes as it is written: read from TOML, and checked as a whole. Pure."""
 
 from __future__ import annotations
 
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from gateway.paths import BadPath, normalise_path
 from gateway.rate_policy import RatePolicy, parse_rate
+from gateway.route import Limit, Route, RouteTable
 from gateway.upstream.base_url import parse_base_url
 
 _LIMIT_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")  # it stands in header fields
@@ -98,52 +95,6 @@ class _Document(_Strict):
     upstreams: dict[str, UpstreamBlock]
     limits: dict[str, LimitBlock] = {}
     routes: tuple[RouteBlock, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Limit:
-    """A rate and who it is counted for."""
-
-    policy: RatePolicy
-    per_subject: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """One route, ready for use: what the pipeline asks of it is precomputed."""
-
-    prefix: str
-    upstream: str
-    needs_token: bool
-    scopes: Mapping[str, frozenset[str]]  # by method
-    allow: str  # the Allow header of its 405
-    limit: Limit | None  # None: the default for callers with and without a token
-    websocket: bool = False  # a GET may switch to one
-
-
-@dataclass(frozen=True, slots=True)
-class RouteTable:
-    """Everything ``routes.toml`` says."""
-
-    routes: tuple[Route, ...]
-    upstreams: Mapping[str, UpstreamBlock]
-    urls: Mapping[str, tuple[str, ...]]
-    by_prefix: Mapping[bytes, Route]
-    depths: tuple[int, ...]  # numbers of segments that prefixes have, longest first
-
-    def match(self, path: bytes) -> Route | None:
-        """The route whose prefix is the longest that ``path`` (in normal form) begins with, by whole segments."""
-        by_prefix = self.by_prefix
-        for depth in self.depths:
-            end = 0
-            for _ in range(depth):
-                end = path.find(b"/", end + 1)
-                if end < 0:
-                    break
-            route = by_prefix.get(path if end < 0 else path[:end])
-            if route is not None:
-                return route
-        return None
 
 
 def parse_route_table(

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from gateway.compiled import Mode
 from gateway.rate_policy import RatePolicy, parse_rate
 from servicekit.settings import ServiceSettings, Urls
 
@@ -34,6 +35,7 @@ class Settings(ServiceSettings):
     denylist_on_outage: Annotated[Literal["deny", "allow"], BeforeValidator(_lower)] = "deny"
     rate_limit_on_outage: Annotated[Literal["local", "deny", "allow"], BeforeValidator(_lower)] = "local"
     busy_poll_microseconds: int = Field(default=0, ge=0, le=1000)
+    compiled: Annotated[Mode, BeforeValidator(_lower)] = "auto"  # obeyed in gateway.serve, before this can be read
     routes_file: Path = Path(__file__).parent / "routes.toml"
 
     def upstream_urls(self) -> dict[str, tuple[str, ...]]:

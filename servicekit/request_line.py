@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from servicekit.log_line import encode_line, shortened, timestamp
 from servicekit.log_sink import service_name, stdout_sink
-from servicekit.logs import encode_line, get_logger, shortened, timestamp
+from servicekit.logs import get_logger
 from servicekit.request_context import RequestFacts
 
 

@@ -1,5 +1,6 @@
 cdef class Answer:
     cdef public list _fields, headers, chunks
+    cdef public dict fields
     cdef public Py_ssize_t _left, _received, _unproductive
     cdef public object _parser, content_length
     cdef public str fault

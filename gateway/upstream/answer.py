@@ -42,6 +42,7 @@ class Answer:
         "chunks",
         "content_length",
         "fault",
+        "fields",
         "has_extra",
         "head_done",
         "headers",
@@ -70,6 +71,7 @@ class Answer:
         self._unproductive = 0
         self.status = 0
         self.headers: Headers = []  # of the final response, once head_done
+        self.fields: dict[bytes, bytes] = {}  # the same by name, the last of each
         self.chunks: list[bytes] = []  # of the body, as far as nobody has taken them
         self.content_length: int | None = None
         self.fault: str | None = None
@@ -167,7 +169,7 @@ class Answer:
         self._received = len(data)
         self.content_length = int(length)
         self.status = status
-        self.headers = fields
+        self.headers, self.fields = fields, by_name
         self.keep_alive = self.head_done = self.is_complete = True
         if self.content_length:
             self.chunks.append(data[end + 4 :])
@@ -199,16 +201,16 @@ class Answer:
         if not 100 <= status <= 599:
             self._stop("status")
         self._check_size(fields)
+        by_name = dict(fields)  # llhttp has seen to it that there is one Content-Length at most
         if status == 101:
-            if not self.may_switch or not _is_websocket(fields):
+            if not self.may_switch or not _is_websocket(by_name):
                 self._stop("switching_protocols")
-            self.status, self.headers = status, fields
+            self.status, self.headers, self.fields = status, fields, by_name
             self.head_done = self.is_complete = True
             return
         if status < 200:
             self.status = status  # 100, 102, 103: for us alone, and skipped
             return
-        by_name = dict(fields)  # llhttp has seen to it that there is one Content-Length at most
         length = by_name.get(b"content-length")
         if b"transfer-encoding" in by_name:
             self._check_codings(fields, version)
@@ -217,7 +219,7 @@ class Answer:
         if length is not None:
             self.content_length = int(length)
         self.status = status
-        self.headers = fields
+        self.headers, self.fields = fields, by_name
         self.keep_alive = parser.should_keep_alive() and not self.until_eof
         self.head_done = True
         if self.is_head_request:
@@ -261,9 +263,8 @@ def _repeats_what_matters(fields: Headers) -> bool:
     return names.count(b"content-length") > 1 or names.count(b"connection") > 1
 
 
-def _is_websocket(fields: Headers) -> bool:
+def _is_websocket(by_name: dict[bytes, bytes]) -> bool:
     """Tell whether a 101 names the one protocol that was asked for (RFC 6455 §4.2.2)."""
-    by_name = dict(fields)
     return (
         by_name.get(b"upgrade", b"").lower() == b"websocket"
         and b"upgrade" in by_name.get(b"connection", b"").lower()

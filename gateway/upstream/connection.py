@@ -279,6 +279,7 @@ class Connection(Answer, asyncio.Protocol):
         return UpstreamResponse(
             self.status,
             self.headers,
+            self.fields,
             body,
             self._owner.name,
             self.connect_seconds,

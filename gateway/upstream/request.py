@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import chain
 from typing import Final, Protocol
 
@@ -24,10 +25,12 @@ class BodySource(Protocol):
         """Return some bytes, b"" at the end. What it raises, `send` raises."""
 
 
-def render_head(method: bytes, target: bytes, headers: Headers, framing: bytes, rendered: bytes = b"") -> bytes:
+def render_head(
+    method: bytes, target: bytes, headers: Headers, fields: Mapping[bytes, bytes], framing: bytes, rendered: bytes = b""
+) -> bytes:
     """Return the head's bytes up to the empty line, which is to follow (after Host, unless `headers` have it).
 
-    Names are lower-case. `rendered` are more fields, as lines, that the caller vouches for.
+    Names are lower-case; `fields` is `dict(headers)`. `rendered` are more lines, which the caller vouches for.
     Raises ValueError where a field could break out of its line, or frames the message itself.
     """
     # All names and values in one piece: looking for three octets in it takes 0.3 µs, counting the line ends of the
@@ -36,17 +39,12 @@ def render_head(method: bytes, target: bytes, headers: Headers, framing: bytes, 
     if b"\n" in octets or b"\r" in octets or b"\0" in octets or b" " in target:
         raise ValueError("a request's target or header would break its line")
     # By the names (0.2 µs); searching the head for such a line takes 5.
-    if not _FRAMING.isdisjoint(dict(headers)):
+    if not _FRAMING.isdisjoint(fields):
         raise ValueError("content-length and transfer-encoding are set here, not by the caller")
     if not headers:
         return b"%b %b HTTP/1.1\r\n%b%b" % (method, target, rendered, framing)
     lines = b"\r\n".join(map(b": ".join, headers))  # 3 times as fast as formatting line by line
     return b"%b %b HTTP/1.1\r\n%b\r\n%b%b" % (method, target, lines, rendered, framing)
-
-
-def lacks_host(headers: Headers) -> bool:
-    """Tell whether Host isn't among the fields."""
-    return b"host" not in dict(headers)
 
 
 def framing_of(method: bytes, body: BodySource | bytes | None) -> bytes:

@@ -1,5 +1,6 @@
 cdef class UpstreamResponse:
     cdef public list _buffer, headers
+    cdef public dict fields
     cdef public object _connection, _error, _reader, switched
     cdef public bytes _unread, body
     cdef public Py_ssize_t buffered

@@ -27,6 +27,7 @@ class UpstreamResponse:
     """A final (not 1xx) response whose head is valid.
 
     `headers` have lower-case names and are as received: hop-by-hop fields are still there, trailers never are.
+    `fields` is `dict(headers)`.
     `body` is the whole body if it had arrived with the head (b"" if there is none): nothing is left to do then, the
     connection serves others already. Else it is None, and the answer must be read to its end or aborted.
     """
@@ -40,6 +41,7 @@ class UpstreamResponse:
         "body",
         "buffered",
         "connect_seconds",
+        "fields",
         "first_byte_seconds",
         "headers",
         "replica",
@@ -51,6 +53,7 @@ class UpstreamResponse:
         self,
         status: int,
         headers: Headers,
+        fields: dict[bytes, bytes],
         body: bytes | None,
         replica: str,
         connect_seconds: float,
@@ -59,6 +62,7 @@ class UpstreamResponse:
     ) -> None:
         self.status = status
         self.headers = headers
+        self.fields = fields
         self.body = body
         self.replica = replica  # "host:port"
         self.connect_seconds = connect_seconds  # 0.0 on a connection that was open already

@@ -15,7 +15,7 @@ from gateway.upstream.connection import StaleConnection
 from gateway.upstream.errors import ConnectError, UpstreamClosed, UpstreamError, UpstreamTimeout
 from gateway.upstream.policy import UpstreamPolicy
 from gateway.upstream.replica import Replica
-from gateway.upstream.request import SAFE_METHODS, BodySource, Headers, framing_of, lacks_host, render_head
+from gateway.upstream.request import SAFE_METHODS, BodySource, Headers, framing_of, render_head
 from gateway.upstream.response import UpstreamResponse
 from gateway.upstream.upload import pump, read_whole
 
@@ -203,12 +203,13 @@ def prepare(
     `may_switch`: a WebSocket is asked for, and an answer of 101 has its `switched`.
     Raises ValueError for fields that break lines.
     """
+    fields = dict(headers)
     return Outgoing(
-        render_head(method, target, headers, framing_of(method, body), rendered),
+        render_head(method, target, headers, fields, framing_of(method, body), rendered),
         body if isinstance(body, bytes) else b"",
         None if isinstance(body, bytes) else body,
         is_head_request=method == b"HEAD",
         is_safe=method in SAFE_METHODS if safe_to_retry is None else safe_to_retry,
-        lacks_host=lacks_host(headers),
+        lacks_host=b"host" not in fields,
         may_switch=may_switch,
     )

@@ -1,7 +1,8 @@
-"""Where the gateway's processor time goes: py-spy looks at it under load, several hundred times a second.
+"""Where the gateway's processor time goes: py-spy looks at it under load, a hundred times a second.
 
-Samples count for the Python function that was running, or had called what was running: the event loop's share holds
-most of what the kernel does (sockets), a function's its calls into C.
+Samples count for the function of ours, or of Python, that was running or had called what was running: the event loop's
+share holds most of what the kernel does (sockets), a function's its calls into C. Compiled functions are known by their
+symbols; those of coroutines say whose they are, not which.
 """
 
 from __future__ import annotations
@@ -23,21 +24,23 @@ from loadtests.compare.sessions import Sessions
 from loadtests.compare.wrk import Load, measure
 
 PY_SPY_VERSION = "0.4.3"
-SAMPLES_A_SECOND = 400
-SECONDS = 10
+SAMPLES_A_SECOND = 100
+SECONDS = 30
 FUNCTIONS_SHOWN = 15
-_FRAME = re.compile(r"[\w.<>]+ \([\w./<>-]+(:\d+)?\)")
+_PYTHON_FRAME = re.compile(r"([\w.<>]+) \(([\w./<>-]+\.py)(?::\d+)?\)")
+_COMPILED_FRAME = re.compile(r"([\w.]+) \(((?:gateway|servicekit)[\w.]*)\.(?:cpython-\d+)[\w-]*\.so\)")
+_COROUTINE = re.compile(r"__pyx_gb_\w*?\d+([A-Za-z_]+)_\d+generator\d*")  # of a class, or of a module
 
 # The first part whose mark is in a function's file gets its time.
 PARTS = (
     ("edge: read requests, write responses", ("gateway/edge/", "gateway/fields.py")),
     ("pipeline: order, errors, the record", ("gateway/middleware.py", "gateway/record.py")),
-    ("path, route, token", ("gateway/paths.py", "gateway/route_table.py", "gateway/identify.py")),
+    ("path, route, token", ("gateway/paths.py", "gateway/route.py", "gateway/identify.py")),
     ("denylist and limit in Redis", ("gateway/admit.py", "gateway/redis_link.py", "gateway/rate_policy.py")),
     ("header fields, forwarding, relaying", ("gateway/headers.py", "gateway/forward.py")),
     ("upstream: choose, send, read the answer", ("gateway/upstream/",)),
     ("ids, trace, client address", ("servicekit/request_context.py", "servicekit/addresses.py")),
-    ("log line", ("gateway/access_log.py", "servicekit/logs.py", "servicekit/log_sink.py")),
+    ("log line", ("gateway/access_log.py", "servicekit/log_line.py", "servicekit/log_sink.py")),
     ("metrics", ("gateway/gateway_metrics.py", "servicekit/http_metrics.py", "prometheus_client/")),
     ("event loop, sockets, the kernel", ("asyncio/", "uvloop", "uvicorn")),
 )
@@ -61,7 +64,7 @@ def take_profile(bed: Bed, sessions: Sessions) -> dict[str, Any]:
     command = [
         *("taskset", "-c", OTHER_CORE, str(program), "record", "--pid", str(gateway.child.process.pid)),
         *("--rate", str(SAMPLES_A_SECOND), "--duration", str(SECONDS), "--format", "raw", "--output", str(output)),
-        "--nonblocking",  # stopping the process for each look would show a gateway that is always waking up
+        "--native",  # compiled functions, too; the process is stopped for a moment at each look
     ]
     spy = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)  # noqa: S603 - above
     measure(gateway.port, load, SECONDS + 3)
@@ -77,9 +80,7 @@ def summarise(stacks: str, microseconds: float) -> dict[str, Any]:
     parts: Counter[str] = Counter()
     functions: Counter[str] = Counter()
     for frames, count in _lines(stacks):
-        innermost = frames[-1]
-        function, _, place = innermost.partition(" (")
-        file = place.rpartition(":")[0] or place.rstrip(")")
+        function, file = _innermost(frames)
         part = next((name for name, marks in PARTS if any(mark in file for mark in marks)), "everything else")
         parts[part] += count
         functions[f"{function} ({_short(file)})"] += count
@@ -102,11 +103,26 @@ def profile_table(profile: dict[str, Any], what: str) -> list[list[str]]:
 def _lines(stacks: str) -> Iterator[tuple[list[str], int]]:
     for line in stacks.splitlines():
         stack, _, count = line.rpartition(" ")
-        frames = stack.split(";")
-        if "threading.py" in frames[-1]:
+        if "threading.py" in stack and "_drain" not in stack:
             continue  # the log's thread, waiting
-        if count.isdigit() and _FRAME.fullmatch(frames[-1]):  # a look in mid-change sees nonsense now and then
-            yield frames, int(count)
+        if count.isdigit():
+            yield stack.split(";"), int(count)
+
+
+def _innermost(frames: list[str]) -> tuple[str, str]:
+    """The function, and the file of its source, that a sample counts for."""
+    file = ""
+    for frame in reversed(frames):
+        if match := _PYTHON_FRAME.fullmatch(frame):
+            return (match[1], match[2]) if not file else (f"what Cython adds to {file}", file)
+        if match := _COMPILED_FRAME.fullmatch(frame):
+            file = file or match[2].replace(".", "/") + ".py"
+            symbol = match[1].partition(".")[0]
+            if coroutine := _COROUTINE.fullmatch(symbol):
+                return f"a coroutine of {coroutine[1]}", file
+            if not symbol.startswith("__"):
+                return symbol, file
+    return "?", file
 
 
 def _short(file: str) -> str:

@@ -29,7 +29,7 @@ class StartedStack:
         self.process = subprocess.Popen(
             command,
             cwd=directory,
-            env={**inherited, "VAR_DIR": str(state_dir), **environment},
+            env={**inherited, "VAR_DIR": str(state_dir), "COMPILED": "off", **environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

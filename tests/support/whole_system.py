@@ -119,6 +119,7 @@ class WholeSystem:
             "ADMIN_UI_URL": "http://127.0.0.1:1",
             "METRICS_TOKEN": METRICS_TOKEN,
             "DRAIN_SECONDS": "0",
+            "COMPILED": "off",
         }
         with output.open("ab") as out, errors.open("ab") as err:
             process = subprocess.Popen(

@@ -185,9 +185,23 @@ def test_no_container_but_the_one_that_makes_the_secrets_is_root_and_none_can_wr
 def test_every_file_that_the_container_files_name_exists() -> None:
     copied = re.findall(r"^COPY (?!--from)(?:--\S+ )?(.+) \S+$", (REPOSITORY / "Dockerfile").read_text(), re.MULTILINE)
     mounted = re.findall(r"- \./(\S+?):", (REPOSITORY / "compose.yaml").read_text())
-    named = [name for names in copied for name in names.split()] + mounted
-    assert len(named) >= 9
+    copied = [name for names in copied for name in names.split()]
+    named = copied + mounted
+    assert len(named) >= 10
     assert not [name for name in named if not (REPOSITORY / name).exists()]
+    let_through = re.findall(r"^!(\S+)$", (REPOSITORY / ".dockerignore").read_text(), re.MULTILINE)
+    assert not [name for name in copied if not any(Path(name).is_relative_to(each) for each in let_through)]
+
+
+def test_the_image_compiles_the_gateway_with_pinned_tools_and_leaves_them_behind() -> None:
+    *_, builder, final = (REPOSITORY / "Dockerfile").read_text().split("\nFROM ")
+    assert re.search(r"python -m gateway\.compile \\\n +&& rm -r build/gateway/work ", builder)
+    assert "apt-get" not in final
+    [tools] = re.findall(r"--target \S+ -c /tmp/requirements-dev\.txt (.+)$", builder, re.MULTILINE)
+    pinned = re.findall(r"^([a-z0-9-]+)==", (REPOSITORY / "requirements-dev.txt").read_text(), re.MULTILINE)
+    assert set(tools.split()) <= set(pinned), "a constraint that isn't there lets pip take the newest"
+    taken = re.findall(r"^COPY --from=builder (\S+)", final, re.MULTILINE)
+    assert taken == ["/opt/venv", "/app"]
 
 
 # The handbook

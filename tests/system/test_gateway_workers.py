@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from gateway.compiled import extension_files, folder
 from tests.support.ports import free_port
 from tests.support.started_stack import StartedStack
 from tests.support.wait import until
@@ -65,3 +67,29 @@ def test_a_scrape_shows_which_dependencies_are_down_though_nobody_asked_for_read
     assert states == dict.fromkeys(
         ("redis", "denylist", "auth_service", "student_service", "admin_ui", "signing_keys"), 0
     )
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("mode", ["off", "required"])
+def test_every_worker_runs_compiled_or_none(tmp_path: Path, workers: int, mode: str) -> None:
+    if mode == "required" and not extension_files(folder()):
+        assert os.environ.get("MATRICULA_REQUIRE_COMPILED") != "1", "The compiled gateway is required here"
+        pytest.skip("the gateway isn't compiled: make compile")
+    port = free_port()
+    environment = {"PORT": str(port), "WORKERS": str(workers), "COMPILED": mode, "LOG_FORMAT": "json"}
+    environment["REDIS_URL"] = f"redis://127.0.0.1:{free_port()}"
+    running = StartedStack([sys.executable, "-m", "gateway"], tmp_path / "var", environment)
+    try:
+        until_alive(running, port)
+        said = '"event":"data_path","service":"gateway","compiled":'
+        until(lambda: running.output.count(said) == workers, timeout=20)
+        assert running.output.count(said + ("true" if mode == "required" else "false")) == workers
+    finally:
+        running.close()
+
+
+def test_a_gateway_that_must_be_compiled_says_what_is_wrong(tmp_path: Path) -> None:
+    running = StartedStack([sys.executable, "-m", "gateway"], tmp_path / "var", {"COMPILED": "yes"})
+    assert running.exit_code() == 2
+    assert running.output == "configuration error: COMPILED: it is one of auto, off, required\n"
+    running.close()

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from admin_ui.settings import Settings as AdminSettings
 from gateway.rate_policy import RatePolicy
-from gateway.route_table import RouteTable, RouteTableError, parse_route_table
+from gateway.route import RouteTable
+from gateway.route_table import RouteTableError, parse_route_table
 
 OWN = Path(__file__).resolve().parent.parent.parent / "gateway" / "routes.toml"
 URLS = dict.fromkeys(("AUTH_SERVICE_URL", "STUDENT_SERVICE_URL", "ADMIN_UI_URL"), ("http://127.0.0.1:1",))

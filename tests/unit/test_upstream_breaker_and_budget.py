@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from gateway.upstream.breaker import Breaker
 from gateway.upstream.budget import RetryBudget
 from gateway.upstream.policy import BreakerPolicy, UpstreamPolicy
-from gateway.upstream.request import framing_of, lacks_host, render_head
+from gateway.upstream.request import framing_of, render_head
+from gateway.upstream.service import prepare
 
 POLICY = BreakerPolicy(failures=3, open_seconds=1, open_seconds_max=3)
 
@@ -137,7 +138,7 @@ def test_what_would_break_a_requests_lines_or_framing_is_never_written(
     target: bytes, headers: list[tuple[bytes, bytes]]
 ) -> None:
     with pytest.raises(ValueError, match=r"line|set here"):
-        render_head(b"GET", target, headers, b"")
+        render_head(b"GET", target, headers, dict(headers), b"")
 
 
 def test_a_head_says_how_long_its_body_is() -> None:
@@ -147,6 +148,6 @@ def test_a_head_says_how_long_its_body_is() -> None:
 
 
 def test_a_given_host_is_kept() -> None:
-    assert lacks_host([])
-    assert lacks_host([(b"x-forwarded-host", b"a")])
-    assert not lacks_host([(b"host", b"a")])
+    assert prepare(b"GET", b"/", []).lacks_host
+    assert prepare(b"GET", b"/", [(b"x-forwarded-host", b"a")]).lacks_host
+    assert not prepare(b"GET", b"/", [(b"host", b"a")]).lacks_host

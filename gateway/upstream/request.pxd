@@ -1,1 +1,0 @@
-cpdef bint lacks_host(list headers) except -1
