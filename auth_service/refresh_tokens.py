@@ -52,8 +52,8 @@ class Verdict(Enum):
 def judge(*, spent_at: datetime | None, expires_at: datetime, now: datetime, grace: timedelta) -> Verdict:
     """Decide on a token of a session that is alive.
 
-    Reuse is told before expiry: a spent token is a sign of theft however old it is, until housekeeping forgets it (a day
-    after it would have expired, had nobody spent it; from then on it is refused as one that never was).
+    Reuse is told before expiry: a spent token is a sign of theft however old it is, until housekeeping forgets it a day
+    after it would have expired. From then on it is refused as one that never was.
     """
     if spent_at is not None:
         return Verdict.REPEAT if now - spent_at <= grace else Verdict.REUSED

@@ -70,9 +70,13 @@ def _measure(bed: Bed, sessions: Sessions, chosen: argparse.Namespace) -> dict[s
         values["memory"] = watch_memory(bed, sessions, chosen.memory)
     if chosen.profile:
         print("\nProfile:", flush=True)
-        values["profile"] = take_profile(bed, sessions)
-        for what in ("parts", "functions"):
-            print("\n" + as_text(profile_table(values["profile"], what)), flush=True)
+        try:
+            values["profile"] = take_profile(bed, sessions)
+        except Missing as error:
+            print(f"    left out: {error}", flush=True)
+        else:
+            for what in ("parts", "functions"):
+                print("\n" + as_text(profile_table(values["profile"], what)), flush=True)
     print("\n" + as_text(targets_table(values)) + "\n", flush=True)
     return values
 
@@ -118,7 +122,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         metavar="PATH",
         help="runs the contenders in Python; default: this one, or the system's if this one is no release build",
     )
-    parser.add_argument("--profile", action="store_true", help="also where the gateway's time goes, by py-spy")
+    parser.add_argument("--profile", action="store_true", help="also where the gateway's time goes, by Linux's perf")
     parser.add_argument("--all", action="store_true", help=f"--sweeps --profile --memory {ALL_MEMORY_MINUTES:g}")
     parser.add_argument("--write-docs", action="store_true", help="put the tables into docs/performance.md")
     chosen = parser.parse_args(arguments)

@@ -1,35 +1,33 @@
-"""Where the gateway's processor time goes: py-spy looks at it under load, a hundred times a second.
+"""Where the gateway's processor time goes: Linux's perf looks at it under load, several hundred times a second.
 
-Samples count for the function of ours, or of Python, that was running or had called what was running: the event loop's
-share holds most of what the kernel does (sockets), a function's its calls into C. Compiled functions are known by their
-symbols; those of coroutines say whose they are, not which.
+A look counts for the kernel if it was running; else for the compiled function, or the event loop, that was running or
+had called what was (Python's own C code, the C library, orjson). Of coroutines it is known whose they are, not which.
 """
 
 from __future__ import annotations
 
 import re
 import subprocess
-import sys
-import venv
 from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from loadtests.compare.bed import Bed
 from loadtests.compare.contenders import start_ours
-from loadtests.compare.installing import Missing, run_installer
+from loadtests.compare.installing import Missing, find_program
 from loadtests.compare.processes import OTHER_CORE
 from loadtests.compare.sessions import Sessions
 from loadtests.compare.wrk import Load, measure
 
-PY_SPY_VERSION = "0.4.3"
-SAMPLES_A_SECOND = 100
-SECONDS = 30
+LOOKS_A_SECOND = 500
+SECONDS = 10
 FUNCTIONS_SHOWN = 15
-_PYTHON_FRAME = re.compile(r"([\w.<>]+) \(([\w./<>-]+\.py)(?::\d+)?\)")
-_COMPILED_FRAME = re.compile(r"([\w.]+) \(((?:gateway|servicekit)[\w.]*)\.(?:cpython-\d+)[\w-]*\.so\)")
-_COROUTINE = re.compile(r"__pyx_gb_\w*?\d+([A-Za-z_]+)_\d+generator\d*")  # of a class, or of a module
+KERNEL = "the kernel: sockets, waiting"
+EVENT_LOOP = "the event loop: uvloop, asyncio"
+ELSE = "everything else"
+_FRAME = re.compile(r"\s+[0-9a-f]+ (.+) \((.+)\)")
+_COMPILED = re.compile(r".*/((?:gateway|servicekit)[\w.]*)\.cpython-\d+[\w-]*\.so")
+_MANGLED = re.compile(r"__pyx_(?:pw|pf|gb|f)_(.+)")
 
 # The first part whose mark is in a function's file gets its time.
 PARTS = (
@@ -41,8 +39,7 @@ PARTS = (
     ("upstream: choose, send, read the answer", ("gateway/upstream/",)),
     ("ids, trace, client address", ("servicekit/request_context.py", "servicekit/addresses.py")),
     ("log line", ("gateway/access_log.py", "servicekit/log_line.py", "servicekit/log_sink.py")),
-    ("metrics", ("gateway/gateway_metrics.py", "servicekit/http_metrics.py", "prometheus_client/")),
-    ("event loop, sockets, the kernel", ("asyncio/", "uvloop", "uvicorn")),
+    ("metrics", ("gateway/gateway_metrics.py",)),
 )
 
 
@@ -50,9 +47,9 @@ def take_profile(bed: Bed, sessions: Sessions) -> dict[str, Any]:
     """Load the gateway and look at it.
 
     Raises:
-        Missing: py-spy can't be had, or isn't allowed to look.
+        Missing: perf can't be had, or isn't allowed to look.
     """
-    program = _install(bed.work)
+    perf = find_program("perf")
     gateway = start_ours(bed, sessions)
     assert gateway.child is not None  # noqa: S101 - ours is a process
     load = Load(token=gateway.token)
@@ -60,30 +57,34 @@ def take_profile(bed: Bed, sessions: Sessions) -> dict[str, Any]:
     used = gateway.child.cpu_seconds()
     undisturbed = measure(gateway.port, load, 5)
     microseconds = (gateway.child.cpu_seconds() - used) / undisturbed.requests * 1e6
-    output = bed.work / "profile.txt"
+    data = bed.work / "perf.data"
     command = [
-        *("taskset", "-c", OTHER_CORE, str(program), "record", "--pid", str(gateway.child.process.pid)),
-        *("--rate", str(SAMPLES_A_SECOND), "--duration", str(SECONDS), "--format", "raw", "--output", str(output)),
-        "--native",  # compiled functions, too; the process is stopped for a moment at each look
+        *("taskset", "-c", OTHER_CORE, str(perf), "record", "-q", "-p", str(gateway.child.process.pid)),
+        # By the clock: virtual machines have no counters of the processor. Stacks are unwound by what each file tells
+        # of its functions, for Python and Cython keep no frame pointers.
+        *("-e", "cpu-clock", "-F", str(LOOKS_A_SECOND), "--call-graph", "dwarf,16384", "-o", str(data)),
+        *("--", "sleep", str(SECONDS)),
     ]
-    spy = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)  # noqa: S603 - above
+    look = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)  # noqa: S603 - above
     measure(gateway.port, load, SECONDS + 3)
-    _, complaint = spy.communicate(timeout=60)
+    _, complaint = look.communicate(timeout=60)
     bed.children.stop(gateway.child)
-    if spy.returncode != 0:
-        raise Missing(f"py-spy failed: {complaint.strip()[-300:]}")
-    return summarise(output.read_text(encoding="utf-8", errors="replace"), microseconds)
+    if look.returncode != 0:
+        raise Missing(f"perf failed: {complaint.strip()[-300:]}")
+    script = [str(perf), "script", "-i", str(data), "-F", "ip,sym,dso"]
+    told = subprocess.run(script, capture_output=True, text=True, errors="replace", timeout=300, check=True)  # noqa: S603 - above
+    data.unlink()
+    return summarise(told.stdout, microseconds)
 
 
-def summarise(stacks: str, microseconds: float) -> dict[str, Any]:
-    """Shares of the request's ``microseconds``, by part and by function, from py-spy's lines of "stack count"."""
+def summarise(told: str, microseconds: float) -> dict[str, Any]:
+    """Shares of the request's ``microseconds``, by part and by function, from what `perf script` tells."""
     parts: Counter[str] = Counter()
     functions: Counter[str] = Counter()
-    for frames, count in _lines(stacks):
-        function, file = _innermost(frames)
-        part = next((name for name, marks in PARTS if any(mark in file for mark in marks)), "everything else")
-        parts[part] += count
-        functions[f"{function} ({_short(file)})"] += count
+    for frames in _looks(told.splitlines()):
+        part, function = _owner(frames)
+        parts[part] += 1
+        functions[function] += 1
     total = sum(parts.values())
     return {
         "microseconds": microseconds,
@@ -100,41 +101,58 @@ def profile_table(profile: dict[str, Any], what: str) -> list[list[str]]:
     return [[what[:-1], "µs", "share"], *rows]
 
 
-def _lines(stacks: str) -> Iterator[tuple[list[str], int]]:
-    for line in stacks.splitlines():
-        stack, _, count = line.rpartition(" ")
-        if "threading.py" in stack and "_drain" not in stack:
-            continue  # the log's thread, waiting
-        if count.isdigit():
-            yield stack.split(";"), int(count)
+def _looks(lines: Iterable[str]) -> Iterator[list[tuple[str, str]]]:
+    """Each look's frames, the innermost first: a symbol, and the file that it is in."""
+    frames: list[tuple[str, str]] = []
+    for line in lines:
+        if match := _FRAME.fullmatch(line):
+            frames.append((match[1].removesuffix(" (inlined)"), match[2]))
+        elif frames:
+            yield frames
+            frames = []
+    if frames:
+        yield frames
 
 
-def _innermost(frames: list[str]) -> tuple[str, str]:
-    """The function, and the file of its source, that a sample counts for."""
-    file = ""
-    for frame in reversed(frames):
-        if match := _PYTHON_FRAME.fullmatch(frame):
-            return (match[1], match[2]) if not file else (f"what Cython adds to {file}", file)
-        if match := _COMPILED_FRAME.fullmatch(frame):
-            file = file or match[2].replace(".", "/") + ".py"
-            symbol = match[1].partition(".")[0]
-            if coroutine := _COROUTINE.fullmatch(symbol):
-                return f"a coroutine of {coroutine[1]}", file
-            if not symbol.startswith("__"):
-                return symbol, file
-    return "?", file
+def _owner(frames: list[tuple[str, str]]) -> tuple[str, str]:
+    """The part and the function that a look counts for."""
+    if frames[0][1].startswith("[kernel"):
+        return KERNEL, KERNEL
+    source = ""
+    for symbol, file in frames:
+        if match := _COMPILED.fullmatch(file):
+            source = source or match[1].replace(".", "/") + ".py"
+            if function := _readable(symbol):
+                return _part(source), f"{function} ({source})"
+        elif source:
+            break
+        elif "/uvloop/" in file or "/_asyncio." in file:
+            return EVENT_LOOP, EVENT_LOOP
+    return (_part(source), f"what Cython adds ({source})") if source else (ELSE, ELSE)
 
 
-def _short(file: str) -> str:
-    return file.rpartition("site-packages/")[2]
+def _part(source: str) -> str:
+    return next((name for name, marks in PARTS if any(mark in source for mark in marks)), ELSE)
 
 
-def _install(folder: Path) -> Path:
-    environment = folder / "py-spy-venv"
-    program = environment / "bin" / "py-spy"
-    if not program.exists():
-        print("  installing py-spy (PyPI) ...", flush=True)
-        venv.create(environment, with_pip=False)
-        pip: list[str | Path] = [sys.executable, "-m", "pip", "--python", environment / "bin" / "python"]
-        run_installer([*pip, "install", "-q", f"py-spy=={PY_SPY_VERSION}"])
-    return program
+def _readable(symbol: str) -> str | None:
+    """A compiled function's own name, behind its class's; None for those that Cython adds.
+
+    Cython writes `gateway.fields.read_field` as `7gateway_6fields_3read_field`: each scope behind its length, the
+    function behind a number.
+    """
+    mangled = _MANGLED.match(symbol.partition(".")[0])
+    if mangled is None:
+        return None
+    scopes: list[str] = []
+    rest = mangled[1]
+    while length := re.match(r"_?(\d+)(?=\D)", rest):
+        end = length.end() + int(length[1])
+        if rest[end : end + 1] != "_":
+            break
+        scopes.append(rest[length.end() : end])
+        rest = rest[end:]
+    name = re.sub(r"^_\d*", "", rest)
+    if name.startswith("generator"):
+        return f"a coroutine of {scopes[-1]}"
+    return f"{scopes[-1]}.{name}" if scopes[-1][:1].isupper() else name

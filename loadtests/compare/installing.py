@@ -18,7 +18,7 @@ FASTIFY_PACKAGES = (
     "@fastify/http-proxy@11.6.3",
     "ioredis@6.0.0",
 )
-DEBIAN_PACKAGES = {"wrk": "wrk", "nginx": "nginx-light", "haproxy": "haproxy"}
+DEBIAN_PACKAGES = {"nginx": "nginx-light", "perf": "linux-perf"}
 SYSTEM_FOLDERS = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"))
 
 

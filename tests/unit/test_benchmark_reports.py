@@ -127,45 +127,33 @@ def test_a_python_that_cannot_run_the_gateway_is_refused_with_the_reason(tmp_pat
         choose_interpreter(tmp_path, str(old))
 
 
-def test_a_profile_gives_each_part_its_share_of_a_request() -> None:
-    lines = (
-        "run (asyncio/runners.py:118);serve (gateway/middleware.py:1);begin (gateway/upstream/connection.py:9) 60",
-        "run (asyncio/runners.py:118) 30",
-        "run (asyncio/runners.py:118);observe (/x/site-packages/prometheus_client/metrics.py:3) 10",
-        "_bootstrap (threading.py:1);wait (threading.py:320) 500",
-        "run (asyncio/runners.py:118);\ufffd\ufffd 20",
-    )
-    profile = summarise("\n".join(lines), 80.0)
-    assert profile["samples"] == 120
-    parts = {
-        "upstream: choose, send, read the answer": 40.0,
-        "event loop, sockets, the kernel": 33.333,
-        "metrics": 6.667,
-    }
-    assert dict(profile["parts"]) == pytest.approx(parts, abs=0.001)
-    assert profile_table(profile, "functions")[1] == ["begin (gateway/upstream/connection.py)", "40.0", "50%"]
+def test_a_profile_gives_each_part_and_function_its_share_of_a_request() -> None:
+    def so(module: str) -> str:
+        return f"(/x/{module}.cpython-311-x86_64-linux-gnu.so)"
 
-
-def test_a_profile_knows_compiled_functions_by_their_symbols() -> None:
-    loop = "run (asyncio/runners.py:118)"
-    exchange, middleware, balancer, log_sink = (
-        f"({module}.cpython-311-x86_64-linux-gnu.so)"
-        for module in (
-            "gateway.edge.exchange",
-            "gateway.middleware",
-            "gateway.upstream.balancer",
-            "servicekit.log_sink",
-        )
-    )
-    lines = (
-        f"{loop};__pyx_gb_7gateway_10middleware_7Gateway_7generator1 {middleware} 50",
-        f"{loop};respond {exchange};uv_try_write (stream.c:7);0x7f (libc.so.6) 30",
-        f"{loop};_tick {balancer};__Pyx_Call.part.0 {balancer} 20",
-        f"_bootstrap (threading.py:1);_run {log_sink};0x7f (libc.so.6) 500",
-    )
-    functions = dict(summarise("\n".join(lines), 100.0)["functions"])
-    assert functions == {
-        "a coroutine of Gateway (gateway/middleware.py)": 50.0,
-        "respond (gateway/edge/exchange.py)": 30.0,
-        "_tick (gateway/upstream/balancer.py)": 20.0,
+    python, uvloop = "(/usr/bin/python3.11)", "(/x/site-packages/uvloop/loop.cpython-311-x86_64-linux-gnu.so)"
+    pipeline = f"__pyx_gb_7gateway_10middleware_7Gateway_7generator1 {so('gateway.middleware')}"
+    plain = f"__pyx_f_7gateway_8upstream_6answer_6Answer__read_plain {so('gateway.upstream.answer')}"
+    fields = f"__pyx_pf_7gateway_6fields_2read_field (inlined) {so('gateway.fields')}"
+    # The innermost frame first, as `perf script` has it.
+    looks = {
+        ("tcp_sendmsg ([kernel.kallsyms])", "__send (/x/libc.so.6)", f"uv_try_write {uvloop}", pipeline): 4,
+        ("_PyObject_Malloc " + python, "__Pyx_PyObject_Call " + so("gateway.upstream.answer"), plain, pipeline): 3,
+        ("sre_match " + python, fields, plain, pipeline): 1,
+        ("PyDict_SetItem " + python, pipeline, f"Handle__run {uvloop}"): 1,
+        (f"UVStream_write {uvloop}", pipeline): 1,
     }
+    blocks = {"".join(f"\t    7f00 {frame}\n" for frame in frames) + "\n": count for frames, count in looks.items()}
+    told = "".join(block * count for block, count in blocks.items())
+    profile = summarise(told, 40.0)
+    assert profile["samples"] == 10
+    assert dict(profile["parts"]) == {
+        "the kernel: sockets, waiting": 16.0,
+        "upstream: choose, send, read the answer": 12.0,
+        "edge: read requests, write responses": 4.0,
+        "pipeline: order, errors, the record": 4.0,
+        "the event loop: uvloop, asyncio": 4.0,
+    }
+    assert profile_table(profile, "functions")[2] == ["Answer._read_plain (gateway/upstream/answer.py)", "12.0", "30%"]
+    names = {name for name, _ in profile["functions"]}
+    assert names >= {"read_field (gateway/fields.py)", "a coroutine of Gateway (gateway/middleware.py)"}
