@@ -2,8 +2,8 @@
 
 Three times pytest. Playwright's blocking interface leaves an event loop running in its thread, with which no test that
 starts one of its own can share a process. And the gateway's data path is tested twice where it runs inside a test's own
-process: from its sources, and as the extension modules that are made of them first. Gateways that are started by
-themselves are compiled, those of a whole system aren't.
+process: from its sources, and as the extension modules that are made of them first. Gateways that tests start as
+processes are compiled, but for those that `make run` starts; with COMPILED=off in the environment none is.
 """
 
 from __future__ import annotations

@@ -170,7 +170,8 @@ def gateways(folder: Path, redis_url: str, keys_url: str) -> Iterator[StartGatew
         routes_file.write_text(routes)
         output.touch()
         port = int(environment.pop("PORT", 0)) or free_port()
-        inherited = {name: value for name, value in os.environ.items() if name in {"HOME", "LANG", "PATH", "TMPDIR"}}
+        passed_on = {"COMPILED", "HOME", "LANG", "PATH", "TMPDIR"}
+        inherited = {name: value for name, value in os.environ.items() if name in passed_on}
         variables = {
             "VAR_DIR": str(place / "var"),
             "PORT": str(port),

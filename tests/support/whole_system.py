@@ -108,7 +108,8 @@ class WholeSystem:
 
     def start(self, name: str, port: int, *, log_name: str | None = None, **environment: str) -> Program:
         output, errors = (self.folder / f"{log_name or name}.{kind}" for kind in ("jsonl", "stderr"))
-        inherited = {key: value for key, value in os.environ.items() if key in {"HOME", "LANG", "PATH", "TMPDIR"}}
+        passed_on = {"COMPILED", "HOME", "LANG", "PATH", "TMPDIR"}
+        inherited = {key: value for key, value in os.environ.items() if key in passed_on}
         variables = {
             "VAR_DIR": str(self.folder / "var"),
             "PORT": str(port),
@@ -119,7 +120,6 @@ class WholeSystem:
             "ADMIN_UI_URL": "http://127.0.0.1:1",
             "METRICS_TOKEN": METRICS_TOKEN,
             "DRAIN_SECONDS": "0",
-            "COMPILED": "off",
         }
         with output.open("ab") as out, errors.open("ab") as err:
             process = subprocess.Popen(
