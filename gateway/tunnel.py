@@ -127,9 +127,7 @@ async def relay_both_ways(
     switched = response.switched
     assert switched is not None  # noqa: S101 - only a 101 comes here
     request_id = record.facts.request_id.encode()
-    headers = returned_headers(
-        response.headers, dict(response.headers), request_id=request_id, limits=record.limit_headers
-    )
+    headers = returned_headers(response.headers, response.fields, request_id=request_id, limits=record.limit_headers)
     headers += [(b"connection", b"Upgrade"), (b"upgrade", b"websocket")]
     record.status, record.started = response.status, True
     tunnel = Tunnel(asyncio.get_running_loop(), idle_seconds)

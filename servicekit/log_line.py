@@ -26,6 +26,11 @@ def timestamp() -> str:
 _kept: list[tuple[int, str]] = [(0, "")]  # one tuple: no thread sees one half of another's
 
 
+def milliseconds(seconds: float) -> float:
+    """A duration as a log line has it, rounded to microseconds (`round` to three places takes three times as long)."""
+    return int(seconds * 1e6 + 0.5) / 1000
+
+
 def shortened(path: str) -> str:
     """A path as a log line has it: with 8 KiB of it the line would be longer than a pipe takes whole."""
     return path if len(path) <= MAX_PATH_CHARACTERS else path[:MAX_PATH_CHARACTERS] + "…"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from servicekit.log_line import encode_line, shortened, timestamp
+from servicekit.log_line import encode_line, milliseconds, shortened, timestamp
 from servicekit.log_sink import service_name, stdout_sink
 from servicekit.logs import get_logger
 from servicekit.request_context import RequestFacts
@@ -45,7 +45,7 @@ class RequestLines:
             "path": shortened(path),
             "route": route,
             "status": status,
-            "duration_ms": round(seconds * 1000, 3),
+            "duration_ms": milliseconds(seconds),
             "client_ip": facts.client_ip,
         }
         if facts.user is not None:
