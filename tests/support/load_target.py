@@ -31,6 +31,7 @@ FAULTS = {
     "revoked-works": "a token after its logout",
     "limiter-loose": "a tenth more than the quota passes",
     "retry-after-lies": "Retry-After is a second, whatever is left",
+    "others-harmed": "registrars, who stay within their limits, wait SLOW_SECONDS for a 503",
     "lost-update": "If-Match is ignored",
     "made-twice": "Idempotency-Key is ignored",
     "duplicates": "an address may be used twice",
@@ -57,7 +58,7 @@ async def reply(world: World, request: Request) -> Reply:
     if path == "/counted":
         return 200, {}, dict(world.counted)
     world.counted[f"{request.method} {'/students/' if path.startswith('/students/') else path}"] += 1
-    await _delay(world, path)
+    await _delay(world, request)
     if path.startswith("/admin/"):
         return admin_reply(world, request)
     if path in ("/auth/login", "/auth/refresh"):
@@ -71,7 +72,8 @@ async def reply(world: World, request: Request) -> Reply:
     return _account_reply(world, request, caller)
 
 
-async def _delay(world: World, path: str) -> None:
+async def _delay(world: World, request: Request) -> None:
+    path = request.path
     if path.startswith(SLOW_BELOW.get(world.fault, "nothing")):
         await asyncio.sleep(SLOW_SECONDS)
     if world.fault == "stalls" and path.startswith("/students/"):
@@ -79,6 +81,8 @@ async def _delay(world: World, path: str) -> None:
         await asyncio.sleep(max(0.0, STALL_SECONDS - into))
     if world.fault == "gateway-adds-200-ms" and path.startswith("/students/"):
         await asyncio.sleep(ADDED_SECONDS)
+    if world.fault == "others-harmed" and world.is_registrar(request.token):
+        await asyncio.sleep(SLOW_SECONDS)
 
 
 def _sign_in_reply(world: World, path: str, body: Any) -> Reply:
@@ -97,6 +101,7 @@ def _account_reply(world: World, request: Request, caller: Token) -> Reply:
     if request.path == "/auth/users/" and request.method == "POST":
         body = request.json()
         world.passwords[body["username"]] = body["password"]
+        world.roles[body["username"]] = body["role"]
         return 201, {}, {"id": str(uuid.uuid4()), "username": body["username"]}
     if request.path == "/auth/logout":
         world.revoked.add(caller.session)
@@ -112,6 +117,8 @@ def _limited_students_reply(world: World, request: Request, path: str, caller: T
         return 429, limits, None
     if world.fault == "errors":
         return 500, limits, None
+    if world.fault == "others-harmed" and world.is_registrar(request.token):
+        return 503, limits, None
     status, headers, body = students_reply(world, request, path)
     return status, headers | limits, body
 

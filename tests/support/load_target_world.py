@@ -44,6 +44,7 @@ class World:
     fault: str = ""
     counted: Counter[str] = field(default_factory=Counter)
     passwords: dict[str, str] = field(default_factory=lambda: {"admin": "admin"})
+    roles: dict[str, str] = field(default_factory=dict)
     tokens: dict[str, Token] = field(default_factory=dict)
     refreshes: dict[str, str] = field(default_factory=dict)
     revoked: set[str] = field(default_factory=set)
@@ -79,6 +80,10 @@ class World:
             "access_token": access, "token_type": "bearer", "expires_in": 900,
             "refresh_token": refresh, "refresh_expires_in": 9000,
         }  # fmt: skip
+
+    def is_registrar(self, token: str) -> bool:
+        caller = self.tokens.get(token)
+        return caller is not None and self.roles.get(caller.account) == "registrar"
 
     def admit(self, account: str) -> tuple[bool, Headers]:
         """A window from the account's first request on; the broken limiter counts to a tenth too many."""

@@ -79,6 +79,7 @@ BROKEN = [
     Broken("revoked-works", "SessionLife", r"× session-life, revoke to reject: a revoked token still works"),
     Broken("limiter-loose", "RateLimits", r"× rate-limits, .*: the limiter lets 110 % of the quota through", seconds=5),
     Broken("retry-after-lies", "RateLimits", r"× rate-limits, .*: Retry-After isn't true", seconds=5),
+    Broken("others-harmed", "RateLimits", r"× rate-limits, GET .* somebody else: 503 instead of 200", seconds=5),
     Broken("errors", "Registrar", r"× registrar, POST /students/: 500 instead of 201"),
     Broken("slow", "Registrar", r"BROKEN: registrar: p50_ms [\d,.]+ ms > 300.0 ms", seconds=3),
     Broken("lost-update", "Registrar", r"× registrar, PATCH /students/\{id\} stale: 200 instead of 412", EDIT),
