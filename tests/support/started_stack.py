@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -17,6 +18,12 @@ from tests.support.wait import until
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 HIGHEST_OFFSET = 24_000  # below the ports that the kernel gives out by itself
+HANG_UP_COUNTS = (
+    sys.executable,
+    "-c",
+    "import os, signal, sys; signal.signal(signal.SIGHUP, signal.SIG_DFL); os.execvp(sys.argv[1], sys.argv[1:])",
+)
+"""Runs the command behind it. A stack that inherits a SIGHUP that is ignored, as from `nohup make test`, ignores it."""
 
 
 class StartedStack:
@@ -27,7 +34,7 @@ class StartedStack:
     ) -> None:
         inherited = {name: value for name, value in os.environ.items() if name in {"HOME", "LANG", "PATH", "TMPDIR"}}
         self.process = subprocess.Popen(
-            command,
+            [*(HANG_UP_COUNTS if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else ()), *command],
             cwd=directory,
             env={**inherited, "VAR_DIR": str(state_dir), "COMPILED": "off", **environment},
             stdin=subprocess.DEVNULL,
@@ -79,7 +86,10 @@ class StartedStack:
 
     def exit_code(self, timeout: float = 30) -> int:
         """Waits for the end and for all output."""
-        code = self.process.wait(timeout)
+        try:
+            code = self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"still running after {timeout} s, with {self.family()}:\n{self.output}") from None
         self._reader.join(5)
         return code
 
