@@ -42,16 +42,21 @@ def read(pieces: list[bytes], *, is_head_request: bool) -> Outcome:
 
 
 @settings(max_examples=1500, deadline=None)
-@given(STATUS, st.lists(LINE, max_size=5), BODY, st.booleans())
-@example(b"HTTP/1.1 200 OK", [b"Content-Length: 5"], b"hello", False)
-@example(b"HTTP/1.1 200 OK", [b"Content-Length: 5", b"Content-Length: 5"], b"hello", False)
-@example(b"HTTP/1.1 200 OK", [b"Content-Length: 5", b"Transfer-Encoding: chunked"], b"hello", False)
-def test_an_answer_in_one_piece_is_read_as_if_it_came_in_two(
-    status: bytes, lines: list[bytes], body: bytes, is_head_request: bool
+@given(STATUS, st.lists(LINE, max_size=5), BODY, st.booleans(), st.none() | st.integers(0, 4))
+@example(b"HTTP/1.1 200 OK", [b"Content-Length: 5"], b"hello", False, None)
+@example(b"HTTP/1.1 200 OK", [b"Content-Length: 5"], b"hello", False, 0)
+@example(b"HTTP/1.1 200 OK", [b"Content-Length: 5"], b"hello!", False, 3)
+@example(b"HTTP/1.1 200 OK", [b"Content-Length: 5", b"Content-Length: 5"], b"hello", False, None)
+@example(b"HTTP/1.1 200 OK", [b"Content-Length: 5", b"Transfer-Encoding: chunked"], b"hello", False, None)
+def test_a_head_in_one_piece_is_read_as_if_it_came_in_two(
+    status: bytes, lines: list[bytes], body: bytes, is_head_request: bool, body_cut: int | None
 ) -> None:
+    """Its body comes with it, or in part, or not at all."""
     answer = b"\r\n".join([status, *lines, b"", b""]) + body
-    whole = read([answer], is_head_request=is_head_request)
-    assert whole == read([answer[:1], answer[1:]], is_head_request=is_head_request)
+    cut = len(answer) if body_cut is None else min(len(answer), len(answer) - len(body) + body_cut)
+    rest = [answer[cut:]] if cut < len(answer) else []
+    whole = read([answer[:cut], *rest], is_head_request=is_head_request)
+    assert whole == read([answer[:1], answer[1:cut], *rest], is_head_request=is_head_request)
 
 
 def test_answers_by_both_ways_follow_each_other_on_one_connection() -> None:

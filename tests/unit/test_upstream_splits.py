@@ -160,6 +160,31 @@ def test_trailers_are_no_headers() -> None:
     assert headers == [(b"transfer-encoding", b"chunked")]
 
 
+@pytest.mark.parametrize(("upload", "end"), [("done", "reusable"), ("under way", "done"), ("failed", "done")])
+def test_an_answer_keeps_its_connection_if_the_whole_request_was_written(upload: str, end: str) -> None:
+    """It may come in the turn of the event loop in which the last of the request is written."""
+
+    async def write() -> None:
+        if upload == "under way":
+            await asyncio.Event().wait()
+        if upload == "failed":
+            raise ValueError
+
+    async def exchange() -> list[str]:
+        link = Link()
+        answer = link.connection.begin(b"POST", is_head_request=False, started=0, total_at=100)
+        task = asyncio.create_task(write())
+        link.connection.upload(task)
+        await asyncio.sleep(0)
+        assert task.done() == (upload != "under way")
+        link.connection.data_received(COMPLETE["length"][0])
+        await answer
+        await asyncio.wait([task])
+        return link.owner.ends
+
+    assert asyncio.run(exchange()) == [end]
+
+
 def test_an_answer_that_ends_with_its_connection_is_complete_then() -> None:
     result = asyncio.run(run([b"HTTP/1.0 200 OK\r\n\r\n", b"hel", b"lo"], then_eof=True))
     assert result == (200, b"hello", [], ["done"])
