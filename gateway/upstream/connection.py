@@ -301,8 +301,9 @@ class Connection(Answer, asyncio.Protocol):
 
     def _finish(self) -> None:
         """The answer is complete: the connection may serve the next request before anyone looks at this one."""
-        has_sent_all = self._has_uploaded() and self._drained is None
-        reusable = self.keep_alive and has_sent_all and not self.has_extra
+        upload = self._upload  # done, it may yet have to tell us so: the answer can come in the same turn
+        has_sent_all = upload is None or (upload.done() and not upload.cancelled() and upload.exception() is None)
+        reusable = self.keep_alive and has_sent_all and self._drained is None and not self.has_extra
         response, waiter, chunks = self._response, self._waiter, self.chunks
         if response is None:
             response = self._make_response(chunks[0] if len(chunks) == 1 else b"".join(chunks), None)
@@ -318,11 +319,6 @@ class Connection(Answer, asyncio.Protocol):
         self._owner.done(self, reusable=reusable)
         if waiter is not None and not waiter.done():
             waiter.set_result(response)
-
-    def _has_uploaded(self) -> bool:
-        """Tell whether all of the request is written. An answer may come before the task's callback has told us."""
-        upload = self._upload
-        return upload is None or (upload.done() and not upload.cancelled() and upload.exception() is None)
 
     def _closed(self) -> None:
         """It ended before the answer did."""

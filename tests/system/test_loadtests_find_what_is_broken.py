@@ -145,6 +145,14 @@ def test_the_same_system_without_the_fault_passes(broken: Broken, runs: dict[Bro
     assert sum(row["requests"] for row in run.report["rows"] if not row["route"]) > 10
 
 
+def test_whoever_stays_within_their_limit_does_so_however_many_send_too_much(tmp_path: Path) -> None:
+    with load_target("slow") as url:
+        run = run_locust(tmp_path, url, "RateLimits", "--users", "25", "--accounts", "1", seconds=5)
+    others = run.row("rate-limits", "GET /students/ somebody else")
+    assert others["requests"] >= 10, run.output
+    assert others["failures"] == 0, run.output
+
+
 def test_the_open_model_feels_a_stall_and_reports_what_it_could_not_start(tmp_path: Path) -> None:
     slo = "[default]\np95_ms = 300\n"
     with load_target("stalls") as url:
