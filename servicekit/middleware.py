@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from servicekit.http_metrics import observe_request
@@ -101,6 +102,9 @@ class CatchErrors:
     An exception after the answer has begun is raised on: the server then breaks the connection, and the
     client sees a broken message rather than one that looks complete.
 
+    A client that leaves before it has sent its whole body is no error and gets no answer, whatever becomes of it
+    inside: FastAPI says 400 where it reads the body itself, elsewhere the exception comes here.
+
     Args:
         covers: The requests that this is for; all others pass.
         tell: Answers an error.
@@ -115,17 +119,27 @@ class CatchErrors:
         if not self._covers(scope):
             await self.app(scope, receive, send)
             return
-        started = False
+        started = has_left = False
+
+        async def heard() -> Message:
+            nonlocal has_left
+            message = await receive()
+            has_left = has_left or message["type"] == "http.disconnect"
+            return message
 
         async def watch(message: Message) -> None:
             nonlocal started
+            if has_left and not started:
+                return
             started = started or message["type"] == "http.response.start"
             await send(message)
 
         try:
-            await self.app(scope, receive, watch)
+            await self.app(scope, heard, watch)
         except asyncio.CancelledError:
             raise
+        except ClientDisconnect:
+            pass  # there is nobody to tell
         except Exception as error:
             if started:
                 raise
