@@ -27,6 +27,8 @@ _ESCAPED = re.compile(rb"[/%%%b]*" % _PLAIN)
 _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})?")
 _TWICE = re.compile(rb"%25[0-9A-Fa-f]{2}")
 _LITERAL = re.compile(rb"[%b]" % _PLAIN)
+# U+0080 to U+009F, of which some terminals obey U+009B as they do ESC [. C2 only ever begins a character in UTF-8.
+_C1 = re.compile(rb"%C2%[89]")
 _FORBIDDEN_OCTETS = frozenset(b"/\\;") | frozenset(range(0x20)) | {0x7F}
 
 # What browsers and command lines put into queries raw, beyond RFC 3986, is harmless there: " < > [ \ ] ^ ` { | }
@@ -57,6 +59,8 @@ def normalise_path(raw_path: bytes) -> bytes:
     if _TWICE.search(path):
         raise BadPath("encoded_twice")
     _check_utf8(path)
+    if _C1.search(path):
+        raise BadPath("forbidden_escape")
     *segments, last = path[1:].split(b"/")
     if b"" in segments:
         raise BadPath("empty_segment")
@@ -66,7 +70,11 @@ def normalise_path(raw_path: bytes) -> bytes:
 
 
 def check_query(raw_query: bytes) -> None:
-    """Accept a query whose octets are visible ASCII and whose escapes are whole, else raise BadPath."""
+    """Accept a query whose octets are visible ASCII and whose escapes are whole, else raise BadPath.
+
+    What the escapes stand for is for the service to judge. A query chooses no route and stands in no log, and a line
+    break or a tab in a value may be meant.
+    """
     if _QUERY_WITHOUT_ESCAPES.fullmatch(raw_query) or _QUERY.fullmatch(raw_query):
         return
     raise BadPath("query_malformed")

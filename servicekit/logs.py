@@ -11,6 +11,7 @@ from typing import Any
 
 import structlog
 
+from servicekit.console_line import make_printable
 from servicekit.log_line import Event, encode_line, timestamp
 from servicekit.log_sink import service_name, set_service_name, stdout_sink
 from servicekit.request_context import current_request
@@ -112,11 +113,12 @@ def configure_logging(service: str, level: str = "info", log_format: str | None 
     """
     set_service_name(service)
     number = getattr(logging, level.upper())
-    renderer: Any = _render
+    rendering: list[Any] = [_render]
     if not writes_json(log_format):
-        renderer = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+        plain = structlog.dev.plain_traceback
+        rendering = [make_printable, structlog.dev.ConsoleRenderer(exception_formatter=plain)]
     structlog.configure(
-        processors=[_format_exception, _hide_sensitive, _add_facts, renderer],
+        processors=[_format_exception, _hide_sensitive, _add_facts, *rendering],
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=lambda *_: _SinkLogger(),
         cache_logger_on_first_use=False,
