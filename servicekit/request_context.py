@@ -19,8 +19,11 @@ Scope = MutableMapping[str, Any]
 Networks = tuple[IPv4Network | IPv6Network, ...]
 
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
-# W3C Trace Context §3.2: version 00, and later versions read as 00; all-zero ids are invalid.
-TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?")
+# W3C Trace Context §3.2: version 00, and later versions read as 00; all-zero ids are invalid. Only later versions may
+# have more than the four fields, which are 55 characters.
+TRACEPARENT = re.compile(
+    rb"(?!ff|00.{54})[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?"
+)
 
 
 class RequestFacts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import select
 from typing import Any
 
@@ -56,7 +57,10 @@ def test_a_long_path_makes_no_line_that_a_pipe_would_take_in_pieces(gateway: Gat
     assert len(raw) < select.PIPE_BUF
 
 
-@pytest.mark.parametrize("traceparent", [None, "nonsense", f"00-{'0' * 32}-b7ad6b7169203331-01"])
+@pytest.mark.parametrize(
+    "traceparent",
+    [None, "nonsense", f"00-{'0' * 32}-b7ad6b7169203331-01", f"00-{TRACE}-b7ad6b7169203331-01-extra"],
+)
 def test_the_state_of_a_trace_that_is_not_continued_goes_no_further(
     gateway: GatewayProcess, upstream: Upstream, traceparent: str | None
 ) -> None:
@@ -65,8 +69,13 @@ def test_the_state_of_a_trace_that_is_not_continued_goes_no_further(
     assert upstream.received[-1].header(b"tracestate") is None
 
 
-def test_the_state_of_a_trace_that_is_continued_goes_on(gateway: GatewayProcess, upstream: Upstream) -> None:
-    gateway.ask("/s/x", f"traceparent: 00-{TRACE}-b7ad6b7169203331-01", "tracestate: vendor=value")
+@pytest.mark.parametrize(
+    "traceparent", [f"00-{TRACE}-b7ad6b7169203331-01", f"cc-{TRACE}-b7ad6b7169203331-01-what-the-future-will-be"]
+)
+def test_the_state_of_a_trace_that_is_continued_goes_on(
+    gateway: GatewayProcess, upstream: Upstream, traceparent: str
+) -> None:
+    gateway.ask("/s/x", f"traceparent: {traceparent}", "tracestate: vendor=value")
     assert upstream.received[-1].header(b"tracestate") == b"vendor=value"
     assert TRACE.encode() in (upstream.received[-1].header(b"traceparent") or b"")
 
@@ -78,3 +87,15 @@ def test_an_address_with_a_zone_is_nobodys_from_outside(gateway: GatewayProcess,
     received = upstream.received[-1]
     assert received.header(b"x-forwarded-for") == b"127.0.0.1"
     assert received.header(b"forwarded") == b'for=127.0.0.1;proto=http;host="gateway.test"'
+
+
+def test_no_terminal_obeys_what_stands_in_a_path(start_gateway: StartGateway, upstream: Upstream) -> None:
+    gateway = start_gateway(upstream_block("s", upstream), LOG_FORMAT="console")
+    assert gateway.ask("/nope/%1b%5B2Jx").status == 400
+    assert gateway.ask("/nope/%C2%9B2Jx").status == 400
+    assert gateway.ask("/s/%E2%80%AEtxt").status == 200  # a format character, no control
+    until(lambda: rb"\u202e" in gateway.output.read_bytes(), timeout=10)
+    text = re.sub(r"\x1b\[[0-9;]*m", "", gateway.output.read_text())  # without the colours of the lines themselves
+    assert r"path='/nope/\x1b[2Jx'" in text
+    assert r"path='/nope/\x9b2Jx'" in text
+    assert not set("\x1b\x9b\u202e") & set(text)
