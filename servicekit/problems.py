@@ -23,6 +23,44 @@ from starlette.exceptions import HTTPException
 
 MEDIA_TYPE = "application/problem+json"
 
+# Of our own, since the standard library's phrases change: four of these were others until Python 3.13, and what a
+# problem is called must not depend on the Python that runs. The names are those of RFC 9110, 6585, 7725 and 8470.
+TITLES = {
+    400: "Bad Request",
+    401: "Unauthorized",
+    402: "Payment Required",
+    403: "Forbidden",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    406: "Not Acceptable",
+    407: "Proxy Authentication Required",
+    408: "Request Timeout",
+    409: "Conflict",
+    410: "Gone",
+    411: "Length Required",
+    412: "Precondition Failed",
+    413: "Content Too Large",
+    414: "URI Too Long",
+    415: "Unsupported Media Type",
+    416: "Range Not Satisfiable",
+    417: "Expectation Failed",
+    421: "Misdirected Request",
+    422: "Unprocessable Content",
+    425: "Too Early",
+    426: "Upgrade Required",
+    428: "Precondition Required",
+    429: "Too Many Requests",
+    431: "Request Header Fields Too Large",
+    451: "Unavailable For Legal Reasons",
+    500: "Internal Server Error",
+    501: "Not Implemented",
+    502: "Bad Gateway",
+    503: "Service Unavailable",
+    504: "Gateway Timeout",
+    505: "HTTP Version Not Supported",
+    511: "Network Authentication Required",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
@@ -173,8 +211,13 @@ class GatewayTimeout(Problem):
     status = 504
 
 
+def title_of(status: int) -> str:
+    """What a problem with this status is called, and the reason phrase of an answer that the edge makes."""
+    return TITLES.get(status, "Error")
+
+
 def phrase_of(status: int) -> str:
-    """The reason phrase of a status."""
+    """What this Python calls the status: the words that Starlette puts into an error that has none."""
     try:
         return HTTPStatus(status).phrase
     except ValueError:
@@ -183,7 +226,7 @@ def phrase_of(status: int) -> str:
 
 def problem_type(status: int, slug: str = "") -> str:
     """A stable URN that names the kind of problem; it identifies and isn't meant to be fetched (RFC 9457 §3.1.1)."""
-    return "urn:matricula:problem:" + (slug or phrase_of(status).lower().replace(" ", "-").replace("'", ""))
+    return "urn:matricula:problem:" + (slug or title_of(status).lower().replace(" ", "-"))
 
 
 def problem_body(
@@ -198,7 +241,7 @@ def problem_body(
     """The JSON body of a problem."""
     body = {
         "type": problem_type(status, slug),
-        "title": phrase_of(status),
+        "title": title_of(status),
         "status": status,
         "detail": detail,
         "instance": instance,

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from gateway.edge.errors import Refused
-from servicekit.problems import MEDIA_TYPE, phrase_of, problem_body
+from servicekit.problems import MEDIA_TYPE, problem_body, title_of
 from servicekit.request_context import REQUEST_ID, new_request_id
 
 
@@ -62,7 +62,7 @@ def render(refusal: Refusal, detail: str, default_headers: Iterable[tuple[bytes,
     instance = refusal.path or "/"
     content = problem_body(refusal.status, detail, instance=instance, request_id=refusal.request_id)
     lines = [
-        b"HTTP/1.1 %d %s" % (refusal.status, phrase_of(refusal.status).encode("ascii")),
+        b"HTTP/1.1 %d %s" % (refusal.status, title_of(refusal.status).encode("ascii")),
         *(b"%b: %b" % header for header in default_headers),
         b"content-type: " + MEDIA_TYPE.encode("ascii"),
         b"content-length: %d" % len(content),
