@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from limits import parse_many
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from auth_service import passwords, usernames
-from servicekit.settings import ServiceSettings
+from servicekit.settings import ServiceSettings, lower
 
 DEFAULT_ADMIN = "admin"
 DAY = 86_400
@@ -38,7 +38,7 @@ class Settings(ServiceSettings):
     rate_limit_login: str = Field(default="10/minute", description="Per client address and username.")
     rate_limit_login_account: str | None = Field(default=None, description="Per username; 10 times the above.")
     rate_limit_login_address: str | None = Field(default=None, description="Per client address; 30 times the above.")
-    rate_limit_on_outage: Literal["local", "deny", "allow"] = "local"
+    rate_limit_on_outage: Annotated[Literal["local", "deny", "allow"], BeforeValidator(lower)] = "local"
     bootstrap_admin_username: str = DEFAULT_ADMIN
     bootstrap_admin_password: SecretStr = SecretStr(DEFAULT_ADMIN)
     signing_keys: SecretStr | None = Field(default=None, description="Ed25519 PEM blocks; the first one signs.")

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from gateway.compiled import Mode
 from gateway.rate_policy import RatePolicy, parse_rate
-from servicekit.settings import ServiceSettings, Urls
+from servicekit.settings import ServiceSettings, Urls, lower
 
 
 def _rate(text: str) -> str:
@@ -17,8 +17,12 @@ def _rate(text: str) -> str:
     return text
 
 
-def _lower(value: object) -> object:
-    return value.strip().lower() if isinstance(value, str) else value
+def _readable(path: Path) -> Path:
+    try:
+        with path.open("rb"):
+            return path
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}") from None
 
 
 Rate = Annotated[str, AfterValidator(_rate)]
@@ -32,11 +36,11 @@ class Settings(ServiceSettings):
     admin_ui_url: Urls = ("http://127.0.0.1:8003",)
     rate_limit_anonymous: Rate = "120/minute"
     rate_limit_user: Rate = "1200/minute"
-    denylist_on_outage: Annotated[Literal["deny", "allow"], BeforeValidator(_lower)] = "deny"
-    rate_limit_on_outage: Annotated[Literal["local", "deny", "allow"], BeforeValidator(_lower)] = "local"
+    denylist_on_outage: Annotated[Literal["deny", "allow"], BeforeValidator(lower)] = "deny"
+    rate_limit_on_outage: Annotated[Literal["local", "deny", "allow"], BeforeValidator(lower)] = "local"
     busy_poll_microseconds: int = Field(default=0, ge=0, le=1000)
-    compiled: Annotated[Mode, BeforeValidator(_lower)] = "auto"  # obeyed in gateway.serve, before this can be read
-    routes_file: Path = Path(__file__).parent / "routes.toml"
+    compiled: Annotated[Mode, BeforeValidator(lower)] = "auto"  # obeyed in gateway.serve, before this can be read
+    routes_file: Annotated[Path, AfterValidator(_readable)] = Path(__file__).parent / "routes.toml"
 
     def upstream_urls(self) -> dict[str, tuple[str, ...]]:
         """The replicas of each upstream that ``routes.toml`` may name."""

@@ -53,12 +53,21 @@ def _networks(value: Any) -> Any:
     return value
 
 
+def _state_dir(path: Path) -> Path:
+    """It may be made only later, but then in a folder."""
+    there = next((each for each in (path.absolute(), *path.absolute().parents) if os.path.lexists(each)), path)
+    if not there.is_dir():
+        raise ValueError(f"{there} is not a folder")
+    return path
+
+
 Url = Annotated[str, AfterValidator(_http_url)]
 Urls = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_commas), AfterValidator(_http_urls)]
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_networks)]
 
 
-def _lower(value: Any) -> Any:
+def lower(value: Any) -> Any:
+    """Whatever the case of a word that is one of a few."""
     return value.strip().lower() if isinstance(value, str) else value
 
 
@@ -70,14 +79,14 @@ class ServiceSettings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, extra="ignore", case_sensitive=False)
 
-    app_env: Annotated[Literal["development", "production"], BeforeValidator(_lower)] = "development"
+    app_env: Annotated[Literal["development", "production"], BeforeValidator(lower)] = "development"
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=1, le=65535)
     workers: int = Field(default=1, ge=1, le=64)
     redis_url: Annotated[str | None, AfterValidator(_redis_url)] = None
     auth_service_url: Urls = ("http://127.0.0.1:8002",)
-    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
-    log_format: Annotated[Literal["json", "console"] | None, BeforeValidator(_lower)] = None
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(lower)] = "info"
+    log_format: Annotated[Literal["json", "console"] | None, BeforeValidator(lower)] = None
     metrics_token: SecretStr | None = None
     token_issuer: str = "matricula"  # noqa: S105 - a name, not a secret
     token_audience: str = "matricula-api"  # noqa: S105 - as above
@@ -87,7 +96,9 @@ class ServiceSettings(BaseSettings):
     shutdown_seconds: int = Field(default=20, ge=1, le=3600, description="From then on, for what is under way.")
     trusted_proxies: Networks = ()
     proxy_token: SecretStr | None = None
-    state_dir: Path = Field(default=REPOSITORY / "var", validation_alias=AliasChoices("state_dir", "VAR_DIR"))
+    state_dir: Annotated[Path, AfterValidator(_state_dir)] = Field(
+        default=REPOSITORY / "var", validation_alias=AliasChoices("state_dir", "VAR_DIR")
+    )
 
     @property
     def is_production(self) -> bool:
@@ -100,14 +111,32 @@ S = TypeVar("S", bound=ServiceSettings)
 def load_settings(cls: type[S]) -> S:
     """Read ``cls`` from the environment, or print one line per bad variable and exit with status 2."""
     try:
-        return cls()
+        settings = cls()
     except ValidationError as error:
         for entry in error.errors(include_url=False, include_input=False):
             name = str(entry["loc"][0]).upper() if entry["loc"] else ""
+            name = "VAR_DIR" if name == "STATE_DIR" else name  # what people call it
             reason = entry["msg"].removeprefix("Value error, ")
             # A check over several variables names them in its own message.
-            sys.stderr.write(f"configuration error: {name + ': ' if name else ''}{reason}\n")
+            _complain(f"{name + ': ' if name else ''}{reason}")
         raise SystemExit(2) from None
+    # The proxy token is the first thing kept there. In production, or when it is given, the folder may not be needed.
+    if not settings.is_production and settings.proxy_token is None and (why := _why_unusable(settings.state_dir)):
+        _complain(f"VAR_DIR: {settings.state_dir}: {why}")
+        raise SystemExit(2)
+    return settings
+
+
+def _why_unusable(folder: Path) -> str | None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        return error.strerror
+    return None if os.access(folder, os.W_OK | os.X_OK) else "nothing can be written there"
+
+
+def _complain(text: str) -> None:
+    sys.stderr.write(f"configuration error: {text}\n")
 
 
 def secret_from_state(settings: ServiceSettings, name: str) -> str:

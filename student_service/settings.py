@@ -44,7 +44,7 @@ class Settings(ServiceSettings):
             url = make_url(self.student_database_url)
         except ArgumentError:  # its own message quotes the URL, which may hold a password
             raise ValueError("STUDENT_DATABASE_URL is not a database URL") from None
-        if url.get_backend_name() not in ("sqlite", "postgresql"):
+        if url.get_backend_name() not in ("sqlite", "postgresql", "postgres"):
             raise ValueError("STUDENT_DATABASE_URL must start with sqlite:// or postgresql://")
         in_memory = url.get_backend_name() == "sqlite" and (
             url.database in (None, "", ":memory:")

@@ -121,6 +121,11 @@ def test_a_bad_value_stops_the_start_with_one_line_that_names_the_variable(
     assert variable in line
 
 
+def test_words_count_whatever_their_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RATE_LIMIT_ON_OUTAGE", " LOCAL")
+    assert load_settings(Settings).rate_limit_on_outage == "local"
+
+
 def test_the_wider_guards_follow_the_login_limit() -> None:
     rates = Settings(rate_limit_login="7/2 minutes;50/hour").login_rates
     assert rates.account == "70/2 minute;500/1 hour"

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from auth_service.settings import Settings as AuthSettings
+from servicekit.database import normalise_url
 from servicekit.settings import load_settings
 from student_service.settings import Settings
 
@@ -21,6 +23,13 @@ def test_production_refuses_a_database_in_memory(url: str) -> None:
     Settings(student_database_url=url)
     with pytest.raises(ValidationError, match="outlives"):
         Settings(student_database_url=url, app_env="production")
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres"])
+def test_a_postgresql_url_may_be_written_as_hosting_services_write_it(scheme: str) -> None:
+    url = f"{scheme}://student:secret@database/student"
+    assert normalise_url(Settings(student_database_url=url).database_url).drivername == "postgresql+psycopg"
+    assert normalise_url(AuthSettings(auth_database_url=url).database_url).drivername == "postgresql+psycopg"
 
 
 @pytest.mark.parametrize("url", ["mysql://x/y", "nonsense", "://"])
