@@ -14,6 +14,7 @@ from servicekit.settings import ServiceSettings
 
 CONNECT_SECONDS = 0.5
 ANSWER_SECONDS = 1.0
+PROMPT_SECONDS = 0.5  # as on the gateway's data path
 
 
 def resolve_redis_url(settings: ServiceSettings) -> str:
@@ -51,3 +52,19 @@ def connect_redis_async(settings: ServiceSettings, *, max_connections: int = 256
     """A pool of asyncio connections; nothing is opened until the first command."""
     client: redis.asyncio.Redis = redis.asyncio.Redis.from_url(resolve_redis_url(settings), **_options(max_connections))
     return client
+
+
+def prompt_pool(client: redis.Redis) -> redis.ConnectionPool:
+    """A pool to the same server, for what people wait for: one that doesn't answer isn't asked a second time."""
+    pool = client.connection_pool
+    changed = {
+        "socket_connect_timeout": PROMPT_SECONDS,
+        "socket_timeout": PROMPT_SECONDS,
+        # A stale connection is noticed at once, so that the retry costs nothing; a deadline that has passed does.
+        "retry": Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
+    }
+    return redis.ConnectionPool(
+        connection_class=pool.connection_class,
+        max_connections=pool.max_connections,
+        **{**pool.connection_kwargs, **changed},
+    )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import httpx2
 import pytest
@@ -12,11 +13,12 @@ import redis
 
 from tests.support.gateway_api import ADMIN, People, ask_all, many_connections, request, statuses
 from tests.support.wait import until
-from tests.support.whole_system import WholeSystem
+from tests.support.whole_system import Program, WholeSystem
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180), pytest.mark.xdist_group("redis-loss")]
 
 RECOVERY_SECONDS = 5
+PATIENCE_SECONDS = 2  # half a second each at the gateway and at auth_service, on a busy machine
 
 
 @pytest.fixture(scope="module")
@@ -144,6 +146,37 @@ def test_without_redis_protected_routes_are_503_at_once_and_the_rest_goes_on(
     back_again(system)
     sign_in_works_soon(system)
     assert living("GET", "/students/").status_code == 200
+
+
+def test_a_hung_redis_keeps_nobody_waiting_for_the_gateways_own_pages_and_for_signing_in(
+    system: WholeSystem, people: People
+) -> None:
+    assert people.new()("GET", "/students/").status_code == 200
+    with httpx2.Client(base_url=system.gateway.url, timeout=20, trust_env=False) as anyone:
+        system.valkey.pause()
+        for _ in range(6):
+            for path in ("/", "/docs", "/openapi.json"):
+                assert within(PATIENCE_SECONDS, partial(anyone.get, path)).status_code == 200
+            assert within(PATIENCE_SECONDS, partial(anyone.post, "/auth/login", json=ADMIN)).status_code == 200
+        system.valkey.resume()
+        sign_in_works_soon(system)
+        for program, ask in (
+            (system.gateway, partial(anyone.get, "/")),
+            (system.auth, partial(anyone.post, "/auth/login", json=ADMIN)),
+        ):
+            until(partial(counts_in_redis_after, ask, program), timeout=20)
+
+
+def counts_in_redis_after(ask: Callable[[], httpx2.Response], program: Program) -> bool:
+    assert ask().status_code == 200
+    return any(record["event"] == "rate_limit_storage_back" for record in program.records())
+
+
+def within(seconds: float, ask: Callable[[], httpx2.Response]) -> httpx2.Response:
+    since = time.monotonic()
+    answer = ask()
+    assert time.monotonic() - since < seconds
+    return answer
 
 
 @pytest.mark.parametrize("way", ["gateway", "auth_service"])
