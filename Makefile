@@ -31,7 +31,7 @@ compile: $(VENV)/installed-dev ## make the gateway's data path machine code, a f
 	@$(PYTHON_IN_VENV) -m gateway.compile
 
 .PHONY: bench
-bench: compile ## the gateway beside Envoy, HAProxy, nginx, Fastify; ARGS="--help" for more
+bench: $(VENV)/installed-dev ## compile the gateway and measure it beside Envoy, HAProxy, nginx, Fastify; ARGS="--help" for more
 	@$(PYTHON_IN_VENV) -m loadtests.compare $(ARGS)
 
 .PHONY: check

@@ -126,6 +126,10 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--all", action="store_true", help=f"--sweeps --profile --memory {ALL_MEMORY_MINUTES:g}")
     parser.add_argument("--write-docs", action="store_true", help="put the tables into docs/performance.md")
     chosen = parser.parse_args(arguments)
+    if unknown := set(chosen.only.split(",")) - {each.name for each in CONTENDERS}:
+        parser.error(
+            f"argument --only: no contender is called {', '.join(sorted(map(repr, unknown)))}: it takes {names}"
+        )
     if chosen.all:
         chosen.sweeps = chosen.profile = True
         chosen.memory = chosen.memory or ALL_MEMORY_MINUTES

@@ -83,6 +83,7 @@ def compile_gateway(interpreter: Interpreter) -> None:
     Raises:
         Missing: It can't be done.
     """
+    print("Compiling the gateway, which may take a minute ...", flush=True)
     command: list[str | Path] = [interpreter.program, "-m", "gateway.compile"]
     if subprocess.run(command, cwd=REPOSITORY, capture_output=True, check=False).returncode == 0:  # noqa: S603 - ours
         return

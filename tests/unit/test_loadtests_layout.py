@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -81,3 +82,20 @@ def test_no_module_is_called_like_a_scenario_or_like_something_else_that_is_impo
 def test_the_benchmark_beside_the_suite_brings_no_users() -> None:
     pattern = re.compile(r"^\s*(?:from|import) locust\b", re.MULTILINE)
     assert not [path for path in (FOLDER / "compare").rglob("*.py") if pattern.search(path.read_text())]
+
+
+def test_the_benchmark_tells_a_wrong_argument_before_it_starts_or_compiles_anything() -> None:
+    command = [sys.executable, "-m", "loadtests.compare", "--only", "ours,nobody"]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert "no contender is called 'nobody': it takes ours," in done.stderr
+    assert done.stdout == ""
+
+
+def test_make_bench_leaves_it_to_the_benchmark_to_compile() -> None:
+    make = shutil.which("make")
+    if make is None or " " in sys.prefix:
+        pytest.skip("needs make, and a virtual environment whose path has no space")
+    command = [make, "--dry-run", "-o", f"{sys.prefix}/installed-dev", "bench", f"VENV={sys.prefix}", "ARGS=--help"]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.splitlines() == [f"{sys.prefix}/bin/python -m loadtests.compare --help"]
