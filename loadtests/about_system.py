@@ -11,7 +11,7 @@ import re
 from typing import Any
 from urllib.parse import urlsplit
 
-from loadtests.plain_client import Plain, Unreachable, ask
+from loadtests.plain_client import Plain, Unreachable, ask, sign_out
 
 TIMEOUT_SECONDS = 5.0
 POLICY = re.compile(r'"(?P<name>[^"]*)";q=(?P<quota>\d+);w=(?P<window>\d+)')
@@ -48,6 +48,8 @@ def describe_system(host: str, admin: tuple[str, str], direct_url: str = "") -> 
     for answer in (signed_in, asked("GET", "/auth/me"), asked("GET", "/auth/me", token=token)):
         for policy in POLICY.finditer(answer.headers.get("ratelimit-policy", "")):
             found[f"rate limit {policy['name']}"] = f"{int(policy['quota']):,} in {policy['window']} s"
+    if token:
+        sign_out(host, token)
     return {name: value for name, value in found.items() if value}
 
 

@@ -10,12 +10,14 @@ import itertools
 import os
 import secrets
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+import gevent
 from gevent.lock import RLock
 
-from loadtests.plain_client import Plain, Unreachable, ask
+from loadtests.plain_client import SIGN_OUT_SECONDS, Plain, Unreachable, ask, sign_out
 
 PASSWORD = "copper lantern 47 meadows"  # noqa: S105 - of accounts that live as long as the run
 RENEW_BEFORE_SECONDS = 60.0
@@ -33,6 +35,7 @@ class Account:
     username: str
     password: str
     access_token: str = ""
+    refresh_token: str = ""
     good_until: float = 0.0
 
 
@@ -104,30 +107,47 @@ class Accounts:
         answer = self._ask("POST", "/auth/login", body=body)
         if answer.status != 200:
             raise SetupFailed(f"{account.username} can't sign in at {self._host}: {answer.told()} {_advice(answer)}")
-        pair = answer.json()
-        account.access_token = pair["access_token"]
-        account.good_until = asked_at + pair["expires_in"]
+        _take(account, answer, asked_at)
 
     def close(self) -> None:
-        """Delete what was made; what can't be deleted is left."""
+        """Delete what was made, and sign the administrator out; what can't be done is left."""
         with self._lock:
             made, self._made, self._shared = self._made, [], {}
-            try:
+            with suppress(Unreachable, SetupFailed):
                 for account in made:
                     ask("DELETE", f"{self._host}/auth/users/{account.id}", token=self.admin_token(), timeout_seconds=5)
-            except (Unreachable, SetupFailed):
-                return
+            if self._admin.access_token:
+                # The deadline is for a token that must be renewed first.
+                with suppress(SetupFailed), gevent.Timeout(2 * SIGN_OUT_SECONDS, exception=False):
+                    sign_out(self._host, self.admin_token())
+                self._admin = Account("", self._admin.username, self._admin.password)
 
     def _token_of(self, account: Account) -> str:
-        if time.monotonic() > account.good_until - RENEW_BEFORE_SECONDS:
+        if time.monotonic() > account.good_until - RENEW_BEFORE_SECONDS and not self._renew(account):
             self.sign_in(account)
         return account.access_token
+
+    def _renew(self, account: Account) -> bool:
+        """Go on in the same session, so that a long run doesn't leave one for each token; whether that was let."""
+        if not account.refresh_token:
+            return False
+        asked_at = time.monotonic()
+        answer = self._ask("POST", "/auth/refresh", body={"refresh_token": account.refresh_token})
+        if answer.status == 200:
+            _take(account, answer, asked_at)
+        return answer.status == 200
 
     def _ask(self, method: str, path: str, **options: Any) -> Plain:
         try:
             return ask(method, self._host + path, **options)
         except Unreachable as error:
             raise SetupFailed(f"nothing answers at {error}: start the system, or name another with --host") from None
+
+
+def _take(account: Account, answer: Plain, asked_at: float) -> None:
+    pair = answer.json()
+    account.access_token, account.refresh_token = pair["access_token"], pair.get("refresh_token") or ""
+    account.good_until = asked_at + pair["expires_in"]
 
 
 def _advice(answer: Plain) -> str:

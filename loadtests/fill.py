@@ -13,7 +13,7 @@ import sys
 import time
 from typing import Any
 
-from loadtests.plain_client import Plain, Unreachable, ask
+from loadtests.plain_client import Plain, Unreachable, ask, sign_out
 
 FIRST_NAMES = (
     "Ada", "Aiko", "Amara", "Anders", "Carmen", "Chen", "Daniel", "Elif", "Emeka", "Fatima", "Giulia", "Hassan",
@@ -131,7 +131,11 @@ def main() -> int:
     arguments = parser.parse_args()
     host = arguments.host.rstrip("/")
     try:
-        seconds = fill(host, sign_in(host, arguments.username, arguments.password), arguments.count)
+        token = sign_in(host, arguments.username, arguments.password)
+        try:
+            seconds = fill(host, token, arguments.count)
+        finally:
+            sign_out(host, token)
     except NotFilled as error:
         print(error, file=sys.stderr)
         return 1

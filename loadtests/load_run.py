@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import gevent
+from gevent.pool import Group
 
 from loadtests import baseline, report_data, text_report
 from loadtests.about_machine import busy_before, describe_machine
@@ -40,6 +41,9 @@ class LoadRun:
         self.objectives: Objectives = read_objectives(Path(options.slo).read_text(encoding="utf-8"))
         self.earlier = read_report(Path(options.baseline)) if options.baseline else None
         self.accounts: Accounts | None = None
+        self.visits = Group()
+        """Those of the open model that are under way. Whoever leaves before the end of the run leaves theirs to be
+        finished: an arrival's answer counts, whatever the rate is by then."""
         self.search: RateSearch | None = None
         self.finished = True
         self.exit_code = NOT_MEASURED

@@ -121,6 +121,7 @@ def _on_test_start(environment: Any, **_: Any) -> None:
 def _on_test_stop(environment: Any, **_: Any) -> None:
     run: LoadRun = environment.matricula
     runner = environment.runner
+    run.visits.kill()  # before their accounts go, and nothing is to be counted after the last part
     if isinstance(runner, WorkerRunner):
         runner.send_message(MESSAGE, {**run.recorder.drain(), "is_last": True})  # before anything that takes time
     if isinstance(runner, MasterRunner):

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import argparse
+import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +16,27 @@ REPORTS = FOLDER.parent / "var" / "reports"
 SHAPES = ("steps", "spike", "soak", "ramp", "search")
 
 
+def _at_least(least: float, *, whole: bool = False) -> Callable[[str], float]:
+    """What makes such a number of a word, or says what it must be."""
+
+    def number(word: str) -> float:
+        try:
+            found: float = int(word) if whole else float(word)
+        except ValueError:
+            found = math.nan
+        if not least <= found < math.inf:
+            what = "a whole number" if whole else "a number"
+            raise argparse.ArgumentTypeError(f"must be {what} of at least {least:g}, not {word!r}")
+        return found
+
+    return number
+
+
 def add_options(parser: Any) -> None:
     """Add them to Locust's parser."""
     parser.add_argument(
         "--think",
-        type=float,
+        type=_at_least(0),
         default=1.0,
         env_var="LOCUST_THINK",
         help="mean seconds between two visits of a person (closed model); 0 is full pressure",
@@ -32,7 +50,7 @@ def add_options(parser: Any) -> None:
     )
     parser.add_argument(
         "--most-in-flight",
-        type=int,
+        type=_at_least(1, whole=True),
         default=20,
         env_var="LOCUST_MOST_IN_FLIGHT",
         help="open model: unfinished visits for each arrival a second, beyond which an arrival is dropped",
@@ -46,21 +64,21 @@ def add_options(parser: Any) -> None:
     )
     parser.add_argument(
         "--warm-up",
-        type=float,
+        type=_at_least(0),
         default=0.0,
         env_var="LOCUST_WARM_UP",
         help="seconds at the start whose requests are not judged; failures always are",
     )
     parser.add_argument(
         "--step-seconds",
-        type=float,
+        type=_at_least(0),
         default=10.0,
         env_var="LOCUST_STEP_SECONDS",
         help="search: how long each rate is held",
     )
     parser.add_argument(
         "--accounts",
-        type=int,
+        type=_at_least(1, whole=True),
         default=4,
         env_var="LOCUST_ACCOUNTS",
         help="accounts that share the load, for each role and process",
@@ -83,7 +101,7 @@ def add_options(parser: Any) -> None:
     )
     parser.add_argument(
         "--highest-quota",
-        type=int,
+        type=_at_least(1, whole=True),
         default=3000,
         env_var="LOCUST_HIGHEST_QUOTA",
         help="rate-limits: a quota above this isn't tried to be exhausted",
@@ -115,7 +133,11 @@ def add_options(parser: Any) -> None:
         help="exit with 3 when the load generator itself was the limit",
     )
     parser.add_argument(
-        "--progress", type=float, default=5.0, env_var="LOCUST_PROGRESS", help="seconds between progress lines; 0: none"
+        "--progress",
+        type=_at_least(0),
+        default=5.0,
+        env_var="LOCUST_PROGRESS",
+        help="seconds between progress lines; 0: none",
     )
 
 

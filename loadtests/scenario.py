@@ -15,7 +15,6 @@ from typing import Any, ClassVar
 
 import gevent
 from locust import FastHttpUser
-from locust.exception import StopUser
 
 from loadtests import plugin
 from loadtests.accounts import Accounts, SetupFailed
@@ -147,7 +146,8 @@ class Scenario(FastHttpUser):
             self.prepare()
         except SetupFailed as failure:
             self.environment.matricula.fail_setup(str(failure))
-            raise StopUser from None
+            # Ends this person as Locust's StopUser does, which it would log as an error, with where it comes from.
+            raise gevent.GreenletExit from None
         if self.options.open_model:
             self._arrive()
 
@@ -167,7 +167,7 @@ class Scenario(FastHttpUser):
                 self._in_flight += 1
                 visit = gevent.Greenlet(self._one_visit, random.choice(visits))
                 visit.intended = due
-                visit.start()
+                self.environment.matricula.visits.start(visit)
             due += random.expovariate(1.0)
 
     def _one_visit(self, visit: Any) -> None:

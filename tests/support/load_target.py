@@ -46,8 +46,12 @@ FAULTS = {
     "no-refresh-token": "a sign-in gives an access token only",
     "another-profile": "/auth/me is somebody else's",
     "gateway-adds-200-ms": "what isn't below /direct takes so much longer",
+    "leaves-slowly": "everything about students, and deleting an account, takes SLOW_SECONDS",
+    "no-more-sign-ins": "429 for every sign-in",
 }
-SLOW_BELOW = {"slow": "/students/", "sign-in-slow": "/auth/login", "page-slow": "/admin/students"}
+SLOW_BELOW = {
+    "slow": "/students/", "sign-in-slow": "/auth/login", "page-slow": "/admin/students", "leaves-slowly": "/students/",
+}  # fmt: skip
 SLOW_SECONDS, ADDED_SECONDS = 0.7, 0.2
 STALL_SECONDS, STALL_EVERY_SECONDS = 1.0, 2.5
 
@@ -56,20 +60,23 @@ async def reply(world: World, request: Request) -> Reply:
     """What the system says to one request."""
     path = request.path
     if path == "/counted":
-        return 200, {}, dict(world.counted)
+        return 200, {}, {**world.counted, "open sessions of admin": world.open_sessions("admin")}
     world.counted[f"{request.method} {'/students/' if path.startswith('/students/') else path}"] += 1
     await _delay(world, request)
     if path.startswith("/admin/"):
         return admin_reply(world, request)
     if path in ("/auth/login", "/auth/refresh"):
-        return _sign_in_reply(world, path, request.json())
+        return _sign_in_reply(world, request)
     path = path.removeprefix("/direct")
     caller = world.tokens.get(request.token)
     if caller is None or (caller.session in world.revoked and world.fault != "revoked-works"):
         return UNAUTHORIZED
     if path.startswith("/students/"):
         return _limited_students_reply(world, request, path, caller)
-    return _account_reply(world, request, caller)
+    answer = _account_reply(world, request, caller)
+    if world.fault == "leaves-slowly" and request.method == "DELETE":
+        await asyncio.sleep(SLOW_SECONDS)  # the account is gone already, and the run has others to delete
+    return answer
 
 
 async def _delay(world: World, request: Request) -> None:
@@ -85,8 +92,13 @@ async def _delay(world: World, request: Request) -> None:
         await asyncio.sleep(SLOW_SECONDS)
 
 
-def _sign_in_reply(world: World, path: str, body: Any) -> Reply:
-    if path == "/auth/login":
+def _sign_in_reply(world: World, request: Request) -> Reply:
+    body = request.json()
+    if request.path == "/auth/login":
+        if world.fault == "no-more-sign-ins":
+            return 429, {"retry-after": "60"}, None
+        if body["username"] == "admin":
+            world.counted[f"sign-in of admin by {request.headers.get('user-agent', 'nobody knows what')}"] += 1
         is_right = world.passwords.get(body["username"]) == body["password"] or world.fault == "any-password"
         pair = world.sign_in(body["username"]) if is_right else None
     else:
@@ -102,7 +114,12 @@ def _account_reply(world: World, request: Request, caller: Token) -> Reply:
         body = request.json()
         world.passwords[body["username"]] = body["password"]
         world.roles[body["username"]] = body["role"]
-        return 201, {}, {"id": str(uuid.uuid4()), "username": body["username"]}
+        identifier = str(uuid.uuid4())
+        world.usernames[identifier] = body["username"]
+        return 201, {}, {"id": identifier, "username": body["username"]}
+    if request.path.startswith("/auth/users/") and request.method == "DELETE":
+        world.delete_account(request.path.removeprefix("/auth/users/"))
+        return 204, {}, None
     if request.path == "/auth/logout":
         world.revoked.add(caller.session)
         return 204, {}, None

@@ -45,6 +45,7 @@ class World:
     counted: Counter[str] = field(default_factory=Counter)
     passwords: dict[str, str] = field(default_factory=lambda: {"admin": "admin"})
     roles: dict[str, str] = field(default_factory=dict)
+    usernames: dict[str, str] = field(default_factory=dict)
     tokens: dict[str, Token] = field(default_factory=dict)
     refreshes: dict[str, str] = field(default_factory=dict)
     revoked: set[str] = field(default_factory=set)
@@ -80,6 +81,15 @@ class World:
             "access_token": access, "token_type": "bearer", "expires_in": 900,
             "refresh_token": refresh, "refresh_expires_in": 9000,
         }  # fmt: skip
+
+    def open_sessions(self, account: str) -> int:
+        return len({token.session for token in self.tokens.values() if token.account == account} - self.revoked)
+
+    def delete_account(self, identifier: str) -> None:
+        """An account and all of its sessions."""
+        username = self.usernames.pop(identifier)
+        del self.passwords[username]
+        self.revoked |= {token.session for token in self.tokens.values() if token.account == username}
 
     def is_registrar(self, token: str) -> bool:
         caller = self.tokens.get(token)

@@ -176,6 +176,24 @@ def test_students_that_are_there_already_are_filled_in_once(system: System) -> N
         assert "500 students are there" in filled.stdout
 
 
+def test_a_run_and_a_fill_leave_the_administrator_no_session(tmp_path: Path, system: System) -> None:
+    token = sign_in(system.gateway, "admin", "admin")
+
+    def sessions() -> list[str]:
+        return [
+            each["device"]
+            for each in ask("GET", f"{system.gateway}/auth/sessions/?limit=100", token=token).json()["items"]
+        ]
+
+    before = sessions()
+    assert set(before) == {"matricula-load-test"}
+    run = run_locust(tmp_path, system.gateway, "SignInStorm", "--users", "2", seconds=2)
+    assert run.code == 0, run.output
+    command = [sys.executable, "-m", "loadtests.fill", "10", "--host", system.gateway]
+    assert subprocess.run(command, cwd=REPOSITORY, check=False, timeout=60).returncode == 0
+    assert len(sessions()) == len(before)
+
+
 HOLD_A_SYSTEM = """
 import sys, time
 from pathlib import Path
