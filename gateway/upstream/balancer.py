@@ -151,7 +151,7 @@ class Balancer:
         for replica in self._replicas:
             is_needed |= replica.sweep(now)
             path = self._policy.probe_path
-            if path is not None and replica.breaker.may_try(now):
+            if path is not None and replica.probe is None and replica.breaker.may_try(now):
                 replica.breaker.begin_trial()
                 replica.probe = asyncio.get_running_loop().create_task(self._probe(replica, path))
         waiting = self._waiting
@@ -164,8 +164,15 @@ class Balancer:
             self.watch()
 
     async def _probe(self, replica: Replica, path: bytes) -> None:
-        await probe(replica, path, self._policy.probe_seconds, self._clock)
-        replica.probe = None
+        is_well = False
+        try:
+            is_well = await probe(replica, path, self._policy.probe_seconds, self._clock)
+        finally:  # however it ended: a trial that never ends would keep the replica out
+            replica.probe = None
+            if is_well:
+                replica.breaker.record_success()
+            else:
+                replica.breaker.fail_trial(self._clock())
         self._serve_waiting()
 
     # Looking in, and the end

@@ -3,7 +3,8 @@
     closed ──failures in a row──▶ open ──after a time──▶ half open ──trial fails──▶ open, for twice as long
        ▲──────────────── any complete answer ───────────────┘
 
-A complete answer proves life wherever it comes from, be it one that was asked for before the replica was ejected.
+A complete answer proves life wherever it comes from, be it one that was asked for before the replica was ejected. What
+else becomes of such older requests tells nothing of the replica as it is now: a trial fails by its own failure only.
 """
 
 from __future__ import annotations
@@ -39,8 +40,17 @@ class Breaker:
     def begin_trial(self) -> None:
         self.state = "half_open"
 
+    def fail_trial(self, now: float) -> None:
+        """Note that the trial itself has failed."""
+        if self.state != "half_open":  # an older request has been answered while it was under way
+            self.record_failure(now)
+            return
+        self.failures += 1
+        self._open_seconds = min(2 * self._open_seconds, self._policy.open_seconds_max)
+        self._open(now)
+
     def abandon_trial(self, now: float) -> None:
-        """Note that a trial ended without telling anything (its client left): the next one is due at once."""
+        """Note that the trial itself ended without telling anything (its client left): the next is due at once."""
         if self.state == "half_open":
             self.state = "open"
             self.retry_at = now
@@ -54,11 +64,9 @@ class Breaker:
             self._on_change(False)
 
     def record_failure(self, now: float) -> None:
+        """Note a failure of anything but the trial."""
         self.failures += 1
-        if self.state == "half_open":
-            self._open_seconds = min(2 * self._open_seconds, self._policy.open_seconds_max)
-            self._open(now)
-        elif self.state == "closed" and self.failures >= self._policy.failures:
+        if self.state == "closed" and self.failures >= self._policy.failures:
             self._open(now)
             if self._on_change is not None:
                 self._on_change(True)

@@ -23,20 +23,13 @@ class _Unpooled:
     def abandoned(self, connection: Connection) -> None: ...
 
 
-async def probe(replica: Replica, path: bytes, seconds: float, clock: Callable[[], float]) -> None:
-    """Tell the replica's breaker, whose trial this is, whether `GET path` is answered with 2xx within `seconds`."""
+async def probe(replica: Replica, path: bytes, seconds: float, clock: Callable[[], float]) -> bool:
+    """Tell whether `GET path` is answered with 2xx within `seconds`."""
     try:
         async with asyncio.timeout(seconds):
-            is_well = await _ask(replica, path, clock() + seconds, clock)
+            return await _ask(replica, path, clock() + seconds, clock)
     except (UpstreamError, TimeoutError):
-        is_well = False
-    except asyncio.CancelledError:
-        replica.breaker.abandon_trial(clock())
-        raise
-    if is_well:
-        replica.breaker.record_success()
-    else:
-        replica.breaker.record_failure(clock())
+        return False
 
 
 async def _ask(replica: Replica, path: bytes, until: float, clock: Callable[[], float]) -> bool:

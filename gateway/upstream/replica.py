@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import ssl
 from collections.abc import Callable
 from functools import partial
@@ -20,6 +21,9 @@ class Replica:
 
     `on_free` is called after each time a slot has become free or the breaker has changed; `on_change` with this
     replica's name when it is ejected (True) and when it is back (False).
+
+    Where there is no probe, the request that takes a slot when a trial is due is the trial. It is told from the older
+    ones that are still under way by a ticket, until it has a connection, and by that connection from then on.
     """
 
     __slots__ = (
@@ -30,7 +34,10 @@ class Replica:
         "_on_free",
         "_policy",
         "_port",
+        "_ticket",
         "_tls",
+        "_trial",
+        "_trial_until",
         "breaker",
         "host_line",
         "name",
@@ -64,6 +71,9 @@ class Replica:
         self._on_free = on_free
         self._connections: set[Connection] = set()
         self._idle: list[Connection] = []  # the last one used is the next one used: the others grow old and go
+        self._trial: object = None  # the request that is one: its ticket, then its connection
+        self._trial_until = math.inf
+        self._ticket: object = None  # until the trial has asked for a connection
 
     # Slots
 
@@ -79,12 +89,28 @@ class Replica:
         self.outstanding += 1
         if self.breaker.state == "open":
             self.breaker.begin_trial()
+            self._trial = self._ticket = object()
+            # As long as a probe gets: a body can take much longer, and a tunnel lasts for hours.
+            self._trial_until = self._clock() + self._policy.probe_seconds
+            self.drop_idle()  # the trial must ask `connect`, which takes its ticket
 
     def give_back(self) -> None:
-        """Return a slot that was taken, but not used for an exchange to its end."""
+        """Return a slot that was taken, but not used for an exchange."""
+        if self._ticket is not None:
+            self._end_trial(has_failed=False)
         self.outstanding -= 1
-        self.breaker.abandon_trial(self._clock())
         self._on_free()
+
+    def _end_trial(self, *, has_failed: bool) -> None:
+        self._forget_trial()
+        if has_failed:
+            self.breaker.fail_trial(self._clock())
+        else:
+            self.breaker.abandon_trial(self._clock())
+
+    def _forget_trial(self) -> None:
+        self._trial = self._ticket = None
+        self._trial_until = math.inf
 
     # Connections
 
@@ -113,11 +139,15 @@ class Replica:
             oldest = self._idle.pop(0)
             self._connections.discard(oldest)
             oldest.transport.abort()
+        ticket, self._ticket = self._ticket, None
         try:
-            return await self.open(self, until)
-        except UpstreamError:
-            self.breaker.record_failure(self._clock())
+            connection = await self.open(self, until)
+        except BaseException as error:
+            self._note_failure(ticket, error)
             raise
+        if ticket is not None and ticket is self._trial:
+            self._trial = connection
+        return connection
 
     async def open(self, owner: Owner, until: float) -> Connection:
         """Open a connection for `owner`, outside this replica's pool; raises as `connect`."""
@@ -142,6 +172,8 @@ class Replica:
         """End what has passed its deadline; tell whether there is anything left to watch."""
         for connection in [each for each in self._connections if each.deadline <= now]:
             connection.expire(now)
+        if self._trial_until <= now:
+            self._end_trial(has_failed=True)
         return bool(self._connections) or self.breaker.state != "closed"
 
     def close(self) -> None:
@@ -168,6 +200,7 @@ class Replica:
 
     def done(self, connection: Connection, *, reusable: bool) -> None:
         if self.breaker.failures:
+            self._forget_trial()  # whichever it was: there is no need of one any more
             self.breaker.record_success()
         if reusable:
             connection.deadline = self._clock() + self._policy.keepalive_seconds
@@ -179,15 +212,28 @@ class Replica:
 
     def failed(self, connection: Connection, error: BaseException) -> None:
         self._connections.discard(connection)
-        if isinstance(error, UpstreamError) and not isinstance(error, StaleConnection) and not _is_readers_fault(error):
-            self.breaker.record_failure(self._clock())
+        self._note_failure(connection, error)
         self.outstanding -= 1
-        self.breaker.abandon_trial(self._clock())
         self._on_free()
 
     def abandoned(self, connection: Connection) -> None:
         self._connections.discard(connection)
-        self.give_back()
+        if connection is self._trial:
+            self._end_trial(has_failed=False)
+        self.outstanding -= 1
+        self._on_free()
+
+    def _note_failure(self, request: object, error: BaseException) -> None:
+        """Tell the breaker how a request ended that had this connection, or this ticket (None: it was no trial)."""
+        has_failed = _is_replicas_fault(error)
+        if request is not None and request is self._trial:
+            self._end_trial(has_failed=has_failed)
+        elif has_failed:
+            self.breaker.record_failure(self._clock())
+
+
+def _is_replicas_fault(error: BaseException) -> bool:
+    return isinstance(error, UpstreamError) and not isinstance(error, StaleConnection) and not _is_readers_fault(error)
 
 
 def _is_readers_fault(error: UpstreamError) -> bool:

@@ -52,7 +52,7 @@ def test_every_failed_trial_doubles_the_wait_up_to_a_limit() -> None:
     for _ in range(4):
         now = breaker.retry_at
         breaker.begin_trial()
-        breaker.record_failure(now)
+        breaker.fail_trial(now)
         waits.append(breaker.retry_at - now)
     assert waits == [2, 3, 3, 3]
 
@@ -60,7 +60,7 @@ def test_every_failed_trial_doubles_the_wait_up_to_a_limit() -> None:
 def test_a_good_trial_closes_it_and_the_next_wait_is_short_again() -> None:
     breaker = opened_at(0)
     breaker.begin_trial()
-    breaker.record_failure(1)
+    breaker.fail_trial(1)
     breaker.begin_trial()
     breaker.record_success()
     assert breaker.state == "closed"
@@ -74,6 +74,24 @@ def test_an_abandoned_trial_is_due_again_at_once() -> None:
     breaker.begin_trial()
     breaker.abandon_trial(5)
     assert breaker.may_try(5)
+
+
+def test_late_failures_of_older_requests_leave_a_trial_alone() -> None:
+    breaker = opened_at(0)
+    breaker.begin_trial()
+    for _ in range(9):
+        breaker.record_failure(1)
+    assert not breaker.may_try(100)
+    breaker.fail_trial(100)
+    assert breaker.retry_at == 102
+
+
+def test_a_trial_that_an_older_requests_answer_overtook_fails_as_any_request_does() -> None:
+    breaker = opened_at(0)
+    breaker.begin_trial()
+    breaker.record_success()
+    breaker.fail_trial(1)
+    assert (breaker.state, breaker.failures) == ("closed", 1)
 
 
 def test_late_failures_of_an_ejected_replica_do_not_extend_its_ejection() -> None:
