@@ -5,7 +5,7 @@ cdef class Answer:
     cdef public object _parser, content_length
     cdef public str fault
     cdef public bint _sees_end, has_extra, head_done, is_complete, is_head_request, keep_alive, may_switch, until_eof
-    cdef public bytes rest
+    cdef public bytes _tail, rest
     cdef public long status
 
     cpdef reset(self)

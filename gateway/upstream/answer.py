@@ -20,6 +20,7 @@ from gateway.upstream.request import Headers
 
 MAX_HEAD_BYTES: Final = 64 * 1024
 MAX_HEADERS: Final = 200
+MAX_LENGTH_DIGITS: Final = 18  # of a Content-Length: all such numbers fit into 64 bits with a sign
 
 # Status lines of answers that may be read the short way: those whose body's length is what Content-Length says.
 _PLAIN_STATUS: Final = {
@@ -38,6 +39,7 @@ class Answer:
         "_parser",
         "_received",
         "_sees_end",
+        "_tail",
         "_unproductive",
         "chunks",
         "content_length",
@@ -58,6 +60,7 @@ class Answer:
     def __init__(self) -> None:
         self._parser: Any = httptools.HttpResponseParser(self)
         self._sees_end = True  # whether the parser knows that the last message has ended
+        self._tail = b""  # of an answer to HEAD: the last bytes of its piece before this one
         self.is_head_request = False
         self.may_switch = False  # a WebSocket was asked for: 101 is an answer
         self.rest = b""  # what followed a 101
@@ -93,13 +96,16 @@ class Answer:
                 return
         chunk_count = len(self.chunks)
         self._received += len(data)
-        self._parse(data)
+        if self.is_head_request:
+            self._parse_heads(data)
+        else:
+            self._parse(data)
         if self.fault is None and self.status != 101:
             self._judge(data, has_body=len(self.chunks) > chunk_count)
 
     def _judge(self, data: bytes, *, has_body: bool) -> None:
         if self.is_complete:
-            if data[-1] in b"\r\n" and not self._ends_right(data):
+            if data[-1] in b"\r\n" and not self.is_head_request and not self._ends_right(data):
                 self.has_extra = True
         elif not self.head_done:
             if self._received > MAX_HEAD_BYTES:
@@ -139,6 +145,23 @@ class Answer:
                 return
             self.has_extra = True
 
+    def _parse_heads(self, data: bytes) -> None:
+        """Parse an answer to HEAD up to its end, that of the first head that isn't an interim answer's.
+
+        llhttp takes what follows for a body that may be cut anywhere, and wouldn't tell of it before it had some.
+        """
+        tail = b"" if self._received == len(data) else self._tail
+        data = tail + data
+        at = len(tail)
+        while at < len(data) and not self.is_complete and self.fault is None:
+            # From before `at`: the end may have begun in the piece before. One that is found twice does no harm.
+            found = data.find(b"\r\n\r\n", max(0, at - 3))
+            end = len(data) if found < 0 else found + 4
+            self._parse(data[at:end])
+            at = end
+        self.has_extra = self.has_extra or at < len(data)
+        self._tail = data[-3:]
+
     def _read_plain(self, data: bytes) -> bool:
         """Read a final answer's whole head, and what has come of a body whose length it says.
 
@@ -163,7 +186,7 @@ class Answer:
             or by_name.get(b"connection", b"keep-alive") != b"keep-alive"
             or (len(by_name) != len(fields) and _repeats_what_matters(fields))
             or not length.isdigit()
-            or len(length) > 18
+            or len(length) > MAX_LENGTH_DIGITS
             or int(length) < len(data) - end - 4
         ):
             return False
@@ -215,6 +238,8 @@ class Answer:
             self.status = status  # 100, 102, 103: for us alone, and skipped
             return
         length = by_name.get(b"content-length")
+        if length is not None and len(length) > MAX_LENGTH_DIGITS:
+            self._stop("content_length")
         if b"transfer-encoding" in by_name:
             self._check_codings(fields, version)
         elif length is None and status not in {204, 304}:
@@ -230,8 +255,6 @@ class Answer:
             self._sees_end = False
 
     def on_body(self, body: bytes) -> None:
-        if self.is_complete:  # a body in an answer to HEAD
-            self._stop("extra")
         self.chunks.append(body)
 
     def on_message_complete(self) -> None:

@@ -94,6 +94,26 @@ def test_answers_without_a_body_are_right(gateway: GatewayProcess, upstream: Ups
     follow_up(gateway)
 
 
+@pytest.mark.parametrize("extra", [b"5", b"5;a=b", b"0\r\n\r\n"])
+def test_a_connection_on_which_more_came_than_an_answer_to_head_serves_no_other_request(
+    gateway: GatewayProcess, upstream: Upstream, extra: bytes
+) -> None:
+    upstream.scripts[b"/s/more"] = says(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + extra)
+    assert gateway.ask("/s/more", method="HEAD").status == 200
+    assert gateway.ask("/s/next").body == b"GET /s/next "
+    used, next_one = (request.connection for request in upstream.received)
+    assert next_one != used
+
+
+def test_a_length_that_no_machine_counts_to_is_a_bad_answer_and_asked_for_once(
+    gateway: GatewayProcess, upstream: Upstream
+) -> None:
+    upstream.scripts[b"/s/huge"] = says(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\nhello" % (2**64 - 1))
+    assert gateway.ask("/s/huge").status == 502
+    assert upstream.targets() == [b"/s/huge"]
+    follow_up(gateway)
+
+
 def test_interim_answers_are_the_gateways_own_business(gateway: GatewayProcess, upstream: Upstream) -> None:
     upstream.scripts[b"/s/hints"] = says(
         b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\nSet-Cookie: a=b\r\n\r\n",
