@@ -254,12 +254,16 @@ class RedisLink:
         except BaseException:
             connection.close("greeting failed")
             raise
+        if connection.closed:  # its end came with the last reply, and nobody was told: it was nobody's yet
+            raise RedisUnavailable("closed after the greeting")
         self._broken.clear()
         self._connection = connection
         self._up.set()
 
     async def _greet(self, connection: _Connection) -> None:
         async def ask(*arguments: bytes) -> Any:
+            if connection.closed:
+                raise RedisUnavailable("closed in the greeting")
             reply = await connection.call(render_command(*arguments))
             if isinstance(reply, hiredis.ReplyError):
                 raise reply
