@@ -97,9 +97,17 @@ class Gateway:
         except UpstreamError as error:
             await self._answer_problem(self.forwarder.problem_of(error, record), scope, send, record)
         except asyncio.CancelledError:
-            # The client left, or the edge refused what it sent; the connection to the upstream is closed.
-            if record.status == 0:
-                record.status = edge.refusal.status if edge is not None and edge.refusal is not None else 499
+            # The client left, the edge refused what it sent, or the server stops; the upstream is let go of.
+            refusal = None if edge is None else edge.refusal
+            has_left = edge is None or edge.client_left
+            if record.started:
+                if record.tunnel is None:
+                    record.failure = record.failure or ("ClientLeft" if has_left else "Stopped")
+            elif refusal is not None:
+                record.status = refusal.status
+            elif not has_left:
+                stopping = ServiceUnavailable("The gateway stops, and couldn't wait any longer.", retry_after=1)
+                await self._answer_problem(stopping, scope, send, record)
             raise
         except Exception as error:
             if record.started:

@@ -26,6 +26,7 @@ from gateway.edge.deadlines import EdgeLimits, Sweeper
 from gateway.edge.errors import Refused
 from gateway.edge.exchange import Exchange
 from gateway.edge.refusal import Refusal, chosen_request_id, describe, refusals, render
+from gateway.socket_queue import unsent_bytes
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGIVersions
@@ -100,8 +101,18 @@ class EdgeConnection(HttpToolsProtocol, ABC):
         if exchange is None or exchange.response_complete or self._body is not None or self.scheme == "https":
             return False
         self._has_eof = True
-        self.loop.call_later(self.limits.half_close_seconds, self.transport.abort)
+        self.loop.call_later(self.limits.half_close_seconds, self._look_if_gone, exchange, exchange.pieces)
         return True
+
+    def _look_if_gone(self, before: Exchange, pieces_before: int) -> None:
+        """Give up a client that has closed its side and gets nothing: only sending shows whether it is still there."""
+        exchange = self._exchange
+        if exchange is None or exchange.response_complete or self.transport.is_closing():
+            return  # all that is left to do is to write
+        if exchange is before and exchange.pieces == pieces_before and not self.transport.get_write_buffer_size():
+            exchange.give_up()
+        else:
+            self.loop.call_later(self.limits.half_close_seconds, self._look_if_gone, exchange, exchange.pieces)
 
     def shutdown(self) -> None:
         """Called by the server when it stops: an idle connection gets a moment for a request that is on its way."""
@@ -230,23 +241,35 @@ class EdgeConnection(HttpToolsProtocol, ABC):
         limits = self.limits
         exchange = self._exchange
         if self._ends_at is not None:
-            if now > self._ends_at:
-                self.transport.abort()
-        elif self._writes_stall(now) or (self.flow.read_paused and self._has_left_unread()):
+            self._sweep_ended(now, self._ends_at)
+        elif self._writes_stall(now, self.transport.get_write_buffer_size()) or (
+            self.flow.read_paused and self._has_left_unread()
+        ):
             self.transport.abort()
         elif self.transport.is_closing():
             pass  # only what is still to be written keeps it open
-        elif self._body is not None and exchange is not None and not exchange.response_complete:
+        elif self._body is not None and exchange is not None:
             if not self.flow.read_paused and not exchange.waiting_for_continue:
                 self._body_seconds += elapsed
                 allowed = limits.body_bytes_per_second * self._body_seconds
-                if self._body_seconds > limits.body_grace_seconds and self._body_bytes < allowed:
+                is_too_slow = self._body_seconds > limits.body_grace_seconds and self._body_bytes < allowed
+                if exchange.response_complete and (is_too_slow or self._draining):
+                    self._linger()
+                elif is_too_slow:
                     self.refuse_exchange(_BODY_TOO_SLOW, exchange)
-        elif self._body is not None:
-            if now - self._since > limits.linger_seconds:
-                self.transport.close()
         elif exchange is None:
             self._sweep_waiting(now - self._since)
+
+    def _sweep_ended(self, now: float, ends_at: float) -> None:
+        """Answered for good. A client may take as long to read that as any other; then it has a moment to stop sending.
+
+        What the kernel still holds counts: closing on unread bytes would throw it away.
+        """
+        unsent = unsent_bytes(self.transport)
+        if self._writes_stall(now, unsent) or (not unsent and now > ends_at):
+            self.transport.abort()
+        elif unsent:
+            self._ends_at = now + self.limits.linger_seconds
 
     def _sweep_waiting(self, waited: float) -> None:
         """No request is under way: a head is arriving, or the connection is idle."""
@@ -272,13 +295,12 @@ class EdgeConnection(HttpToolsProtocol, ABC):
             return state == _TCP_CLOSE
         return self._body is None or not self._body.can_end_with(*_unread(connection.fileno()))
 
-    def _writes_stall(self, now: float) -> bool:
-        """Tell whether the client has taken nothing for too long of what it has been sent.
+    def _writes_stall(self, now: float, size: int) -> bool:
+        """Tell whether the client has taken nothing for too long of the `size` bytes that it has been sent.
 
         Judged only while nothing is added: the sender waits for room, or has finished.
         """
         exchange = self._exchange
-        size = self.transport.get_write_buffer_size()
         if not size or not (self.flow.write_paused or exchange is None or exchange.response_complete):
             self._stalled_size = 0
             return False

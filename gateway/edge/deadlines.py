@@ -26,8 +26,8 @@ class EdgeLimits:
     body_grace_seconds: float = 10.0  # before the rate below counts
     body_bytes_per_second: float = 1024.0  # average; time in which we don't read doesn't count: 408
     write_idle_seconds: float = 60.0  # a client that takes nothing of what was written for so long is dropped
-    linger_seconds: float = 2.0  # how long a refused client may read its answer and send on in vain
-    half_close_seconds: float = 0.5  # a client that has closed its side gets its answer if it comes so soon
+    linger_seconds: float = 2.0  # how long a client that got its last answer may send on in vain
+    half_close_seconds: float = 0.5  # a client that has closed its side is given up when nothing is sent for so long
     drain_seconds: float = 1.0  # at shutdown an idle connection may carry one last request within this time
     tick_seconds: float = 0.5
 

@@ -55,6 +55,7 @@ class Exchange:
         "is_running",
         "keep_alive",
         "more_body",
+        "pieces",
         "refusal",
         "request_id",
         "response_complete",
@@ -102,6 +103,7 @@ class Exchange:
         # the response
         self.response_started = False
         self.response_complete = False
+        self.pieces = 0  # sent of one that comes in several
         self._bodiless = False
         self._chunked = False
         self._length_left: int | None = 0  # None: the body ends with the connection
@@ -139,6 +141,13 @@ class Exchange:
         self._on_leaving = callback
         if self.client_left:
             callback()
+
+    def give_up(self) -> None:
+        """The client seems gone. Should it be there after all, it can't take what it has got for a whole answer."""
+        if self.response_started:
+            self._connection.break_off(reset=self._length_left is None)
+        else:
+            self._transport.abort()
 
     def cancel(self) -> None:
         """Cancel the application."""
@@ -201,6 +210,7 @@ class Exchange:
         if self._flow.write_paused:
             await self.room_to_write()
         kind = message["type"]
+        self.pieces += 1
         if not self.response_started:
             if kind != "http.response.start":
                 raise RuntimeError(f"Expected ASGI message 'http.response.start', but got '{kind}'.")

@@ -39,7 +39,8 @@ class EdgeProtocol(EdgeConnection):
         if self._body is not None and self._exchange is not None:
             self._read_body(self._body, self._exchange, data)
         elif self._exchange is not None or self._pending:
-            if not self._pending:
+            # An empty line before a head isn't its first byte: it may have come long ago (RFC 9112 §2.2).
+            if not self._pending or (self._pending == b"\r\n" and not self._is_new):
                 self._since = self.loop.time()
             self._pending += data
             if self._exchange is None:

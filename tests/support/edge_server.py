@@ -28,6 +28,10 @@ QUICK = EdgeLimits(
 """Deadlines short enough for a test to wait for."""
 
 
+LARGE_BYTES = 12_000_000
+"""More than the kernel holds for one connection."""
+
+
 @dataclass
 class Seen:
     """What the application was given."""
@@ -100,6 +104,25 @@ async def _endless(_receive: Any, send: Any) -> None:
         await send({"type": "http.response.body", "body": bytes(65536), "more_body": True})
 
 
+async def _large(_receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": bytes(LARGE_BYTES)})
+
+
+async def _drip(_receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    for part in (b"one,", b"two,", b"three,", b"four,", b"five"):
+        await asyncio.sleep(0.12)
+        await send({"type": "http.response.body", "body": part, "more_body": True})
+    await send({"type": "http.response.body"})
+
+
+async def _stuck(receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"half", "more_body": True})
+    await _wait(receive, send)
+
+
 async def _wait(receive: Any, _send: Any) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
@@ -131,6 +154,9 @@ _SPECIAL = {
     "/abort": _abort,
     "/stream": _stream,
     "/endless": _endless,
+    "/large": _large,
+    "/drip": _drip,
+    "/stuck": _stuck,
     "/wait": _wait,
     "/pause": _pause,
     "/unread": _unread,

@@ -103,10 +103,11 @@ def test_a_request_that_does_not_finish_holds_the_gateway_only_so_long(
         until(lambda: b"/s/never" in upstream.targets())
         began = time.monotonic()
         gateway.signal(signal.SIGTERM)
-        answered = client.rest()
-        assert b"finished" not in answered
+        answered = client.response()
+        assert (answered.status, answered.headers["retry-after"]) == (503, "1")
         assert gateway.process.wait(15) == 0
         assert 0.9 < time.monotonic() - began < 6
+    assert [line["status"] for line in gateway.events("request") if line["path"] == "/s/never"] == [503]
 
 
 @pytest.mark.parametrize("how", ["SIGINT", "SIGTERM twice"])
