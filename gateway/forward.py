@@ -23,6 +23,7 @@ from gateway.upstream import (
     NoHealthyReplica,
     Outgoing,
     Overloaded,
+    RequestBodyTooSlow,
     UpstreamError,
     UpstreamPolicy,
     UpstreamTimeout,
@@ -31,7 +32,14 @@ from gateway.upstream import (
 from gateway.upstream.response import UpstreamResponse
 from gateway.upstream.service import UpstreamService
 from servicekit.logs import get_logger
-from servicekit.problems import BadGateway, BadRequest, GatewayTimeout, PayloadTooLarge, ServiceUnavailable
+from servicekit.problems import (
+    BadGateway,
+    BadRequest,
+    GatewayTimeout,
+    PayloadTooLarge,
+    RequestTimeout,
+    ServiceUnavailable,
+)
 
 log = get_logger()
 RETIRE_CHECK_SECONDS = 0.5
@@ -215,6 +223,8 @@ class Forwarder:
             response = await forwarding.services[route.upstream].send(request)
         except ClientLeft:
             raise asyncio.CancelledError from None
+        except RequestBodyTooSlow:
+            raise RequestTimeout("The request's body didn't come in time.", headers={"Connection": "close"}) from None
         finally:
             record.upstream_seconds = time.perf_counter() - began
         record.replica = response.replica
@@ -268,7 +278,7 @@ async def relay(response: UpstreamResponse, send: Send, record: Record, edge: Ex
     except UpstreamError as error:
         Forwarder.problem_of(error, record)
         raise ResponseAborted from error
-    except (HTTPException, ClientLeft) as error:  # the request's body, which was still on its way, went wrong
+    except (HTTPException, ClientLeft, RequestBodyTooSlow) as error:  # the request's body, still on its way, went wrong
         record.failure = type(error).__name__
         raise ResponseAborted from error
     finally:

@@ -2,7 +2,7 @@ from gateway.upstream.answer cimport Answer
 from gateway.upstream.response cimport UpstreamResponse
 
 cdef class Connection(Answer):
-    cdef public object _clock, _deadlines, _drained, _hold, _loop, _owner, _upload, _waiter, transport
+    cdef public object _clock, _deadlines, _drained, _hold, _loop, _owner, _stall, _upload, _waiter, transport
     cdef public bint _read_paused, busy
     cdef public UpstreamResponse _response
     cdef public Py_ssize_t _served

@@ -8,8 +8,9 @@ import socket
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from gateway.socket_queue import Stall
 from gateway.upstream.answer import Answer
-from gateway.upstream.errors import BadUpstreamResponse, Phase, UpstreamClosed, UpstreamTimeout
+from gateway.upstream.errors import BadUpstreamResponse, Phase, RequestBodyTooSlow, UpstreamClosed, UpstreamTimeout
 from gateway.upstream.policy import Deadlines
 from gateway.upstream.response import UpstreamResponse
 from gateway.upstream.sockets import received_before_reset
@@ -17,6 +18,7 @@ from gateway.upstream.sockets import received_before_reset
 HIGH_WATER_BYTES: Final = 128 * 1024  # of a body that waits to be read; then we stop reading
 WHOLE_BODY_BYTES: Final = 64 * 1024  # up to this length a body is waited for, a moment, to be handed over whole
 HOLD_SECONDS: Final = 0.002  # that moment: many servers write head and body apart
+LOOKS: Final = 8  # within the idle deadline: whether an upstream that lets us wait takes anything at all
 
 
 class StaleConnection(UpstreamClosed):
@@ -48,6 +50,7 @@ class Connection(Answer, asyncio.Protocol):
         "_read_paused",
         "_response",
         "_served",
+        "_stall",
         "_started",
         "_total_at",
         "_upload",
@@ -79,6 +82,7 @@ class Connection(Answer, asyncio.Protocol):
         self._drained: asyncio.Future[None] | None = None  # while the upstream doesn't take what we write
         self._hold: asyncio.TimerHandle | None = None
         self._read_paused = False
+        self._stall: Stall | None = None  # as long as `_drained`
         self._started = 0.0
         self._total_at = 0.0
 
@@ -106,6 +110,7 @@ class Connection(Answer, asyncio.Protocol):
 
     def write(self, data: bytes) -> None:
         self.transport.write(data)
+        self._move()
 
     async def drained(self) -> None:
         if self._drained is not None:
@@ -145,13 +150,14 @@ class Connection(Answer, asyncio.Protocol):
             self.transport.abort()
             self._owner.lost(self)
             return
-        phase: Phase
-        if self.head_done:
-            phase = "total" if now >= self._total_at else "idle"
-        elif self._drained is not None:
-            phase = "send"
-        else:
-            phase = "first_byte" if self._upload is None else "total"
+        if now < self._total_at and self._is_taking(now):
+            return
+        if self._upload is not None and self._drained is None and not self.head_done:
+            self._fail(RequestBodyTooSlow("The request's body didn't come in time."))
+            return
+        phase: Phase = "total" if now >= self._total_at else "idle"
+        if not self.head_done:
+            phase = "first_byte" if self._drained is None else "send"
         self._fail(UpstreamTimeout(phase, replica=self._owner.name))
 
     def close(self) -> None:
@@ -173,15 +179,30 @@ class Connection(Answer, asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._drained = self._loop.create_future()
+        self._stall = Stall(self.transport, self._clock())
         if self.busy and not self.head_done:
-            self.deadline = self._soon(self._deadlines.idle_seconds)
+            self.deadline = self._soon(self._deadlines.idle_seconds / LOOKS)
+
+    def _is_taking(self, now: float) -> bool:
+        """Tell whether the upstream takes an upload, if too slowly for the transport to ask for more."""
+        if self._stall is None:
+            return False
+        left = self._deadlines.idle_seconds - self._stall.seconds(now)
+        self.deadline = self._soon(min(left, self._deadlines.idle_seconds / LOOKS))
+        return left > 0
 
     def resume_writing(self) -> None:
-        drained, self._drained = self._drained, None
+        drained, self._drained, self._stall = self._drained, None, None
         if drained is not None and not drained.done():
             drained.set_result(None)
         if self.busy and not self.head_done:
             self.deadline = self._total_at if self._upload else self._soon(self._deadlines.first_byte_seconds)
+        self._move()
+
+    def _move(self) -> None:
+        """An upload goes on behind an answer that has begun: bytes in either direction keep the exchange alive."""
+        if self.busy and self.head_done and not self._read_paused:
+            self.deadline = self._soon(self._deadlines.idle_seconds)
 
     def _upload_ended(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()

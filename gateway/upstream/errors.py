@@ -8,6 +8,7 @@
     ├── BadUpstreamResponse   502  the answer breaks HTTP/1.1; `reason` is a constant word
     └── UpstreamClosed        502  the connection ended before the answer did (from `send`: before its head did)
     RequestBodyError               the request's body source gave more or less than it had promised
+    └── RequestBodyTooSlow   408  it hadn't given all when the total deadline passed, though the upstream took it
 
 Whatever a body source raises itself passes through `send` unchanged.
 """
@@ -77,3 +78,7 @@ class UpstreamClosed(UpstreamError):
 
 class RequestBodyError(Exception):
     """The body source ended before, or went on after, the length that it had promised."""
+
+
+class RequestBodyTooSlow(RequestBodyError):
+    """The body source hadn't come to its end when the total deadline passed, and the upstream waited for it."""

@@ -7,6 +7,7 @@ cdef class UpstreamService:
     cdef public object policy, _clock
     cdef public Balancer _balancer
     cdef public RetryBudget _budget
+    cdef public Py_ssize_t _uploads, _most_uploads
 
 cdef class Outgoing:
     cdef public bytes body, head

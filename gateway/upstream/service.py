@@ -12,7 +12,7 @@ from typing import Final
 from gateway.upstream.balancer import Balancer, ReplicaSnapshot
 from gateway.upstream.budget import RetryBudget
 from gateway.upstream.connection import StaleConnection
-from gateway.upstream.errors import ConnectError, UpstreamClosed, UpstreamError, UpstreamTimeout
+from gateway.upstream.errors import ConnectError, Overloaded, UpstreamClosed, UpstreamError, UpstreamTimeout
 from gateway.upstream.policy import UpstreamPolicy
 from gateway.upstream.replica import Replica
 from gateway.upstream.request import SAFE_METHODS, BodySource, Headers, framing_of, render_head
@@ -20,6 +20,7 @@ from gateway.upstream.response import UpstreamResponse
 from gateway.upstream.upload import pump, read_whole
 
 SMALL_BODY_BYTES: Final = 64 * 1024  # up to this length a body is read before a connection is taken, and sent at once
+UPLOADS_SHARE: Final = 2  # larger ones hold a connection for as long as their senders like: not more than one in two
 
 
 class UpstreamService:
@@ -44,6 +45,8 @@ class UpstreamService:
         self._clock = clock
         self._balancer = Balancer(name, urls, self.policy, clock, tls, on_change)
         self._budget = RetryBudget(self.policy.retry_budget_ratio)
+        self._uploads = 0  # under way, or about to be
+        self._most_uploads = max(1, self.policy.max_connections * len(urls) // UPLOADS_SHARE)
 
     async def send(self, request: Outgoing) -> UpstreamResponse:
         """Return the upstream's answer, whatever its status. A request is sent once. Being cancelled ends it at once.
@@ -59,13 +62,20 @@ class UpstreamService:
         now = self._clock()  # until now the client alone was slow or fast
         request.total_at = now + self.policy.deadlines.total_seconds
         self._budget.note_request()
-        while True:
-            try:
-                return await self._attempt(request, now)
-            except UpstreamError as error:
-                now = self._clock()
-                if not self._may_retry(request, error, now):
-                    raise
+        is_upload = request.source is not None
+        if is_upload:
+            self._begin_upload()
+        try:
+            while True:
+                try:
+                    return await self._attempt(request, now)
+                except UpstreamError as error:
+                    now = self._clock()
+                    if not self._may_retry(request, error, now):
+                        raise
+        finally:
+            if is_upload and not request.is_spent:  # else it counts until it ends, which may be after its answer
+                self._uploads -= 1
 
     async def _attempt(self, request: Outgoing, now: float) -> UpstreamResponse:
         replica = self._balancer.take_now(now, request.avoid)
@@ -93,12 +103,22 @@ class UpstreamService:
         )
         if request.source is not None:
             request.is_spent = True
-            connection.upload(asyncio.get_running_loop().create_task(pump(request.source, connection)))
+            upload = asyncio.get_running_loop().create_task(pump(request.source, connection))
+            upload.add_done_callback(self._upload_ended)
+            connection.upload(upload)
         try:
             return await answer
         except asyncio.CancelledError:
             connection.withdraw(answer)
             raise
+
+    def _begin_upload(self) -> None:
+        if self._uploads >= self._most_uploads:
+            raise Overloaded(self.name, 1.0)
+        self._uploads += 1
+
+    def _upload_ended(self, _upload: asyncio.Task[None]) -> None:
+        self._uploads -= 1
 
     def _connect_until(self, request: Outgoing, now: float) -> float:
         return min(now + self.policy.deadlines.connect_seconds, request.total_at)
