@@ -8,6 +8,7 @@ is revoked, and when the process stops.
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from collections.abc import Awaitable, Callable
 from typing import Final, Literal
@@ -18,7 +19,10 @@ from gateway.record import Record
 from gateway.upstream import UpstreamResponse
 
 CHECK_SECONDS: Final = 5.0  # between two looks at whether its caller may still be here
+LOOK_SECONDS: Final = 0.5  # between two looks at whether a side that isn't read is gone
 LINGER_SECONDS: Final = 1.0  # for what was still to be written when it ends
+
+_TCP_CLOSE: Final = 7  # tcp(7), <netinet/tcp.h>: reset by the other end, unless it is we who have closed
 
 Ending = Literal["client", "upstream", "idle", "expired", "revoked", "shutdown"]
 
@@ -29,6 +33,7 @@ class Tunnel:
     def __init__(self, loop: asyncio.AbstractEventLoop, idle_seconds: float) -> None:
         self._loop = loop
         self._idle_seconds = idle_seconds
+        self._will_look = False
         self.seen = loop.time()  # when anything passed last
         self.ended_by: Ending | None = None
         self.client = Half(self, "client")
@@ -60,6 +65,26 @@ class Tunnel:
         if self.client.is_lost and self.upstream.is_lost and not self.closed.done():
             self.closed.set_result(None)
 
+    def look_for_resets(self) -> None:
+        """While a side isn't read, look now and then whether it has been reset: no event says so.
+
+        One that has merely closed has a right that all it said be passed on; its end comes after that.
+        """
+        if not self._will_look:
+            self._will_look = True
+            self._loop.call_later(LOOK_SECONDS, self._look_for_resets)
+
+    def _look_for_resets(self) -> None:
+        self._will_look = False
+        if self.ended_by is not None:
+            return
+        for half in (self.client, self.upstream):
+            if half.is_paused:
+                if _was_reset(half.transport):
+                    half.transport.abort()  # its loss ends the tunnel, like any other
+                else:
+                    self.look_for_resets()
+
     def _look_for_life(self) -> None:
         if self.ended_by is not None:
             return
@@ -81,6 +106,7 @@ class Half(asyncio.Protocol):
         self._name: Literal["client", "upstream"] = name
         self._loop = asyncio.get_running_loop()
         self.received = 0  # bytes
+        self.is_paused = False  # not read, while the peer doesn't take what it is sent
         self.is_lost = False
         self.when_lost: Callable[[Exception | None], None] | None = None
 
@@ -90,10 +116,13 @@ class Half(asyncio.Protocol):
         self.peer.transport.write(data)
 
     def pause_writing(self) -> None:
+        self.peer.is_paused = True
         self.peer.transport.pause_reading()
+        self._tunnel.look_for_resets()
 
     def resume_writing(self) -> None:
         self._tunnel.seen = self._loop.time()  # it had stopped reading, and reads again
+        self.peer.is_paused = False
         if not self.peer.is_lost:
             self.peer.transport.resume_reading()
 
@@ -107,6 +136,14 @@ class Half(asyncio.Protocol):
             self.when_lost = None
         self._tunnel.end(self._name)
         self._tunnel.note_loss()
+
+
+def _was_reset(transport: asyncio.Transport) -> bool:
+    """Tell whether the other end has broken the connection off, unread bytes or not; only Linux knows."""
+    connection: socket.socket | None = transport.get_extra_info("socket")
+    if connection is None or not hasattr(socket, "TCP_INFO") or connection.family == socket.AF_UNIX:
+        return False
+    return connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == _TCP_CLOSE
 
 
 async def relay_both_ways(
@@ -136,9 +173,9 @@ async def relay_both_ways(
     client, from_client = edge.switch(headers, tunnel.client, lambda: tunnel.end("shutdown"))
     tunnel.client.when_lost = edge.connection_lost
     tunnel.open(client, upstream)
+    upstream.resume_reading()  # before it is written to the client, who may not take it: that pauses it again
     client.write(from_upstream)
     upstream.write(from_client)
-    upstream.resume_reading()
     try:
         await _hold(tunnel, expires, may_stay)
     finally:
