@@ -38,7 +38,7 @@ class UpstreamPolicy:
     retry_budget_ratio: float = 0.2  # retries for each request in the long run
     breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
     probe_path: bytes | None = b"/healthz"  # asked before an ejected replica returns; None: a request is the trial
-    probe_seconds: float = 1.0  # for the probe's whole answer
+    probe_seconds: float = 1.0  # for the probe's whole answer, or for the request that serves as one
 
     def __post_init__(self) -> None:
         if self.max_connections < 1 or self.max_waiting < 0 or self.retries < 0 or self.breaker.failures < 1:
