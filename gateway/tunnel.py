@@ -8,7 +8,6 @@ is revoked, and when the process stops.
 from __future__ import annotations
 
 import asyncio
-import socket
 import time
 from collections.abc import Awaitable, Callable
 from typing import Final, Literal
@@ -16,13 +15,12 @@ from typing import Final, Literal
 from gateway.edge import Exchange
 from gateway.headers import returned_headers
 from gateway.record import Record
+from gateway.sockets import TCP_CLOSE, tcp_state
 from gateway.upstream import UpstreamResponse
 
 CHECK_SECONDS: Final = 5.0  # between two looks at whether its caller may still be here
 LOOK_SECONDS: Final = 0.5  # between two looks at whether a side that isn't read is gone
 LINGER_SECONDS: Final = 1.0  # for what was still to be written when it ends
-
-_TCP_CLOSE: Final = 7  # tcp(7), <netinet/tcp.h>: reset by the other end, unless it is we who have closed
 
 Ending = Literal["client", "upstream", "idle", "expired", "revoked", "shutdown"]
 
@@ -80,7 +78,7 @@ class Tunnel:
             return
         for half in (self.client, self.upstream):
             if half.is_paused:
-                if _was_reset(half.transport):
+                if tcp_state(half.transport) == TCP_CLOSE:
                     half.transport.abort()  # its loss ends the tunnel, like any other
                 else:
                     self.look_for_resets()
@@ -136,14 +134,6 @@ class Half(asyncio.Protocol):
             self.when_lost = None
         self._tunnel.end(self._name)
         self._tunnel.note_loss()
-
-
-def _was_reset(transport: asyncio.Transport) -> bool:
-    """Tell whether the other end has broken the connection off, unread bytes or not; only Linux knows."""
-    connection: socket.socket | None = transport.get_extra_info("socket")
-    if connection is None or not hasattr(socket, "TCP_INFO") or connection.family == socket.AF_UNIX:
-        return False
-    return connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == _TCP_CLOSE
 
 
 async def relay_both_ways(

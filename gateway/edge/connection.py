@@ -26,14 +26,12 @@ from gateway.edge.deadlines import EdgeLimits, Sweeper
 from gateway.edge.errors import Refused
 from gateway.edge.exchange import Exchange
 from gateway.edge.refusal import Refusal, chosen_request_id, describe, refusals, render
-from gateway.socket_queue import unsent_bytes
+from gateway.sockets import TCP_CLOSE, TCP_CLOSE_WAIT, Stall, tcp_state, unsent_bytes
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGIVersions
 
 _sweepers: WeakKeyDictionary[ServerState, Sweeper] = WeakKeyDictionary()
-
-_TCP_CLOSE, _TCP_CLOSE_WAIT = 7, 8  # tcp(7), <netinet/tcp.h>: reset by the client, closed by the client
 
 _HEAD_TOO_SLOW = Refused(408, "head_timeout", "The request's head didn't arrive in time.")
 _BODY_TOO_SLOW = Refused(408, "body_timeout", "The request's body arrives too slowly.")
@@ -70,8 +68,7 @@ class EdgeConnection(HttpToolsProtocol, ABC):
         self._is_new = True  # no request yet: its head must come at once
         self._body_seconds = 0.0
         self._body_bytes = 0
-        self._stalled_size = 0
-        self._stalled_since = 0.0
+        self._stall: Stall | None = None  # while the client could take more of what it was sent
         self._ends_at: float | None = None  # answered for good: what comes is thrown away
         self._has_eof = False
         self._draining = False
@@ -233,7 +230,7 @@ class EdgeConnection(HttpToolsProtocol, ABC):
     # Deadlines
 
     def pause_writing(self) -> None:
-        self._stalled_size = 0
+        self._stall = None
         super().pause_writing()
 
     def sweep(self, now: float, elapsed: float) -> None:
@@ -242,9 +239,7 @@ class EdgeConnection(HttpToolsProtocol, ABC):
         exchange = self._exchange
         if self._ends_at is not None:
             self._sweep_ended(now, self._ends_at)
-        elif self._writes_stall(now, self.transport.get_write_buffer_size()) or (
-            self.flow.read_paused and self._has_left_unread()
-        ):
+        elif self._writes_stall(now) or (self.flow.read_paused and self._has_left_unread()):
             self.transport.abort()
         elif self.transport.is_closing():
             pass  # only what is still to be written keeps it open
@@ -265,11 +260,12 @@ class EdgeConnection(HttpToolsProtocol, ABC):
 
         What the kernel still holds counts: closing on unread bytes would throw it away.
         """
-        unsent = unsent_bytes(self.transport)
-        if self._writes_stall(now, unsent) or (not unsent and now > ends_at):
-            self.transport.abort()
-        elif unsent:
+        if unsent_bytes(self.transport):
             self._ends_at = now + self.limits.linger_seconds
+            if self._is_stalled(now):
+                self.transport.abort()
+        elif now > ends_at:
+            self.transport.abort()
 
     def _sweep_waiting(self, waited: float) -> None:
         """No request is under way: a head is arriving, or the connection is idle."""
@@ -287,27 +283,28 @@ class EdgeConnection(HttpToolsProtocol, ABC):
         Its having closed only its own side counts when nothing but further requests can be unread, or when what is
         unread can't complete the body.
         """
-        connection: socket.socket | None = self.transport.get_extra_info("socket")
-        if connection is None or not hasattr(socket, "TCP_INFO") or connection.family == socket.AF_UNIX:
-            return False
-        state = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
-        if state != _TCP_CLOSE_WAIT:
-            return state == _TCP_CLOSE
-        return self._body is None or not self._body.can_end_with(*_unread(connection.fileno()))
+        state = tcp_state(self.transport)
+        if state != TCP_CLOSE_WAIT:
+            return state == TCP_CLOSE
+        descriptor = self.transport.get_extra_info("socket").fileno()
+        return self._body is None or not self._body.can_end_with(*_unread(descriptor))
 
-    def _writes_stall(self, now: float, size: int) -> bool:
-        """Tell whether the client has taken nothing for too long of the `size` bytes that it has been sent.
+    def _writes_stall(self, now: float) -> bool:
+        """Tell whether the client has taken nothing for too long of what it has been sent.
 
         Judged only while nothing is added: the sender waits for room, or has finished.
         """
         exchange = self._exchange
-        if not size or not (self.flow.write_paused or exchange is None or exchange.response_complete):
-            self._stalled_size = 0
+        is_added_to = not (self.flow.write_paused or exchange is None or exchange.response_complete)
+        if is_added_to or not self.transport.get_write_buffer_size():
+            self._stall = None
             return False
-        if self._stalled_size == 0 or size < self._stalled_size:
-            self._stalled_since = now
-        self._stalled_size = size
-        return now - self._stalled_since > self.limits.write_idle_seconds
+        return self._is_stalled(now)
+
+    def _is_stalled(self, now: float) -> bool:
+        if self._stall is None:
+            self._stall = Stall(self.transport, now)
+        return self._stall.seconds(now) > self.limits.write_idle_seconds
 
 
 def _unread(descriptor: int) -> tuple[int, bytes]:

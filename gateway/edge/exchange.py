@@ -145,7 +145,7 @@ class Exchange:
     def give_up(self) -> None:
         """The client seems gone. Should it be there after all, it can't take what it has got for a whole answer."""
         if self.response_started:
-            self._connection.break_off(reset=self._length_left is None)
+            self._break_off()
         else:
             self._transport.abort()
 
@@ -180,10 +180,13 @@ class Exchange:
         if self.client_left or self.response_complete:
             return
         if self.response_started:
-            # Where only the connection's end would mark the body's end, a plain close would look complete.
-            self._connection.break_off(reset=self._length_left is None)
+            self._break_off()
         else:
             self._connection.refuse_exchange(_FAILED, self)
+
+    def _break_off(self) -> None:
+        # Where only the connection's end would mark the body's end, a plain close would look complete.
+        self._connection.break_off(reset=self._length_left is None)
 
     async def receive(self) -> ASGIReceiveEvent:
         if self.waiting_for_continue and not self._transport.is_closing():

@@ -8,12 +8,11 @@ import socket
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from gateway.socket_queue import Stall
+from gateway.sockets import Stall, received_before_reset
 from gateway.upstream.answer import Answer
 from gateway.upstream.errors import BadUpstreamResponse, Phase, RequestBodyTooSlow, UpstreamClosed, UpstreamTimeout
 from gateway.upstream.policy import Deadlines
 from gateway.upstream.response import UpstreamResponse
-from gateway.upstream.sockets import received_before_reset
 
 HIGH_WATER_BYTES: Final = 128 * 1024  # of a body that waits to be read; then we stop reading
 WHOLE_BODY_BYTES: Final = 64 * 1024  # up to this length a body is waited for, a moment, to be handed over whole

@@ -8,12 +8,12 @@ import ssl
 from collections.abc import Callable
 from functools import partial
 
+from gateway.sockets import is_silent
 from gateway.upstream.base_url import parse_base_url
 from gateway.upstream.breaker import Breaker
 from gateway.upstream.connection import Connection, Owner, StaleConnection
 from gateway.upstream.errors import ConnectError, UpstreamError, UpstreamTimeout
 from gateway.upstream.policy import UpstreamPolicy
-from gateway.upstream.sockets import is_silent
 
 
 class Replica:

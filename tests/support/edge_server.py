@@ -215,6 +215,11 @@ def edge_server(limits: EdgeLimits = QUICK, **config: Any) -> Iterator[EdgeServe
         assert not thread.is_alive()
 
 
+def get(path: str, *lines: str, method: str = "GET", version: str = "1.1") -> bytes:
+    """A request's head, with these fields."""
+    return "\r\n".join((f"{method} {path} HTTP/{version}", "Host: a", *lines, "", "")).encode()
+
+
 @dataclass
 class Response:
     """One response as it came."""

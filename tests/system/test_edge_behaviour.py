@@ -9,13 +9,9 @@ from dataclasses import replace
 
 import pytest
 
-from tests.support.edge_server import QUICK, EdgeServer, edge_server
+from tests.support.edge_server import QUICK, EdgeServer, edge_server, get
 
 GET = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
-
-
-def get(path: str, *lines: str, method: str = "GET", version: str = "1.1") -> bytes:
-    return "\r\n".join((f"{method} {path} HTTP/{version}", "Host: a", *lines, "", "")).encode()
 
 
 @pytest.fixture(scope="module", params=["uvloop", "asyncio"])
@@ -121,6 +117,19 @@ def test_client_that_reads_slowly_is_kept() -> None:
         for _ in range(12):
             time.sleep(0.05)
             assert client.socket.recv(1 << 20)
+        assert server.seen.left == []
+
+
+def test_client_that_reads_slowly_is_kept_though_the_kernel_holds_much_for_it() -> None:
+    """The kernel asks for more only when a good part of what it holds is taken, here after a second or more."""
+    with edge_server(limits=replace(QUICK, write_idle_seconds=0.5)) as server, socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+        connection.settimeout(5)
+        connection.connect(("127.0.0.1", server.port))
+        connection.sendall(get("/endless"))
+        for _ in range(50):
+            time.sleep(0.05)
+            assert connection.recv(4096)
         assert server.seen.left == []
 
 

@@ -9,14 +9,10 @@ from dataclasses import replace
 
 import pytest
 
-from tests.support.edge_server import LARGE_BYTES, QUICK, EdgeServer, edge_server
+from tests.support.edge_server import LARGE_BYTES, QUICK, EdgeServer, edge_server, get
 from tests.support.wait import until
 
 PATIENT = replace(QUICK, write_idle_seconds=10, linger_seconds=0.1)
-
-
-def get(path: str, *lines: str, method: str = "GET", version: str = "1.1") -> bytes:
-    return "\r\n".join((f"{method} {path} HTTP/{version}", "Host: a", *lines, "", "")).encode()
 
 
 @pytest.fixture(scope="module", params=["uvloop", "asyncio"])

@@ -8,14 +8,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.edge_server import Client, EdgeServer, edge_server
+from tests.support.edge_server import Client, EdgeServer, edge_server, get
 from tests.support.wait import until
 
 GET = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
-
-
-def get(path: str, *lines: str, method: str = "GET") -> bytes:
-    return "\r\n".join((f"{method} {path} HTTP/1.1", "Host: a", *lines, "", "")).encode()
 
 
 @pytest.fixture(scope="module", params=["uvloop", "asyncio"])
